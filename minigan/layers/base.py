@@ -1,0 +1,74 @@
+"""The layer contract: state that outlives a call lives on the layer, state of one call in the cache it returns.
+
+A GAN runs D on real, on fake and on interpolated batches before any backward. A layer that keeps its activations
+on `self` would then silently use those of the wrong batch; so `forward` returns them and `backward` is handed them.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from minigan.backend import Array, xp
+
+Shape = tuple[int | None, ...]  # of one sample, without the batch axis; None where it is not known yet
+
+
+class ShapeError(ValueError):
+    """An array, or the layer before, does not have the shape that a layer takes; the message names both."""
+
+
+def batch_of(shape: Shape) -> str:
+    """A sample's shape as that of a batch, for messages: (28, 28) -> "(N, 28, 28)"."""
+    return "(" + ", ".join(["N", *("?" if n is None else str(n) for n in shape)]) + ")"
+
+
+class Layer:
+    """One step of a network: `y = f(x; params)`, and by hand `dx` and `dparams` from `dy`.
+
+    `params` and `grads` hold arrays under the same names. `d` + name is the gradient of the scalar loss.
+    """
+
+    def __init__(self) -> None:
+        self.params: dict[str, Array] = {}
+        self.grads: dict[str, Array] = {}
+
+    def forward(self, x: Array, train: bool = True) -> tuple[Array, Any]:
+        """y and the cache that backward will need; `train=False` is the layer's inference form."""
+        raise NotImplementedError
+
+    def backward(self, dy: Array, cache: Any, param_grads: bool = True, input_grad: bool = True) -> Array | None:
+        """Adds the parameters' gradients to `grads` and returns dx; neither dy nor the cache is written to.
+
+        param_grads=False: the gradient passes through the layer and leaves `grads` alone (G's step through D).
+        input_grad=False: nobody wants dx, so it is not computed and None is returned.
+        """
+        raise NotImplementedError
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero."""
+        for gradient in self.grads.values():
+            gradient.fill(0)
+
+    def output_shape(self, shape: Shape | None) -> Shape | None:
+        """The shape of one sample of y for that of one sample of x; None means "not known".
+
+        Raises ShapeError, saying what the layer takes, when x cannot have this shape.
+        """
+        return shape
+
+    def add_param(self, name: str, value: Array) -> None:
+        """Register a parameter and its gradient, which starts at zero."""
+        self.params[name] = value
+        self.grads[name] = xp.zeros_like(value)
+
+    def astype(self, dtype: Any) -> Layer:
+        """A copy of the layer that computes in this dtype (gradient checks run in float64)."""
+        other = copy.deepcopy(self)
+        for arrays in (other.params, other.grads):
+            for name, array in arrays.items():
+                arrays[name] = array.astype(dtype)
+        return other
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"

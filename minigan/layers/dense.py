@@ -1,0 +1,56 @@
+"""The fully connected layer: every output is a weighted sum of every input.
+
+N samples, I inputs, O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from minigan.backend import Array, xp
+from minigan.layers.base import Layer, Shape, ShapeError, batch_of
+from minigan.layers.init import glorot
+
+
+class Dense(Layer):
+    """y = x W + b        x (N, I)   W (I, O)   b (O,)   y (N, O)
+
+    `init(rng, shape)` draws W (`minigan.layers.init`: he, glorot, dcgan); b starts at zero.
+    Raises ShapeError when x is not (N, I); put a Flatten before it where x has more axes.
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, *, rng: Any, bias: bool = True, init: Callable[..., Array] = glorot
+    ) -> None:
+        super().__init__()
+        if n_in < 1 or n_out < 1:
+            raise ShapeError(f"Dense needs at least one input and one output, but got Dense({n_in}, {n_out}).")
+        self.n_in, self.n_out = n_in, n_out
+        self.add_param("W", init(rng, (n_in, n_out)))
+        if bias:
+            self.add_param("b", xp.zeros(n_out, dtype="float32"))
+
+    def forward(self, x, train=True):
+        self.output_shape(x.shape[1:])
+        y = x @ self.params["W"]  # (N, I) (I, O) -> (N, O)
+        if "b" in self.params:
+            y += self.params["b"]
+        return y, x
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        x = cache
+        if param_grads:
+            self.grads["W"] += x.T @ dy  # (I, N) (N, O) -> (I, O)
+            if "b" in self.params:
+                self.grads["b"] += dy.sum(axis=0)  # (N, O) -> (O,)
+        return dy @ self.params["W"].T if input_grad else None  # (N, O) (O, I) -> (N, I)
+
+    def output_shape(self, shape: Shape | None) -> Shape:
+        if shape is not None and tuple(shape) != (self.n_in,):
+            advice = "; put Flatten() before it" if len(shape) > 1 else ""
+            raise ShapeError(f"{self!r} takes (N, {self.n_in}), not {batch_of(shape)}{advice}")
+        return (self.n_out,)
+
+    def __repr__(self) -> str:
+        return f"Dense({self.n_in}, {self.n_out}{'' if 'b' in self.params else ', bias=False'})"

@@ -1,0 +1,220 @@
+"""Layers in a row, and all their parameters in one vector theta.
+
+So the code says what the maths says, D(x; theta): an optimizer, clipping, averaging or a checkpoint is a line or
+two on a vector. Each layer's `params` and `grads` are views into `theta` and `grad`.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Self
+
+from minigan.backend import Array, xp
+from minigan.layers.base import Layer, Shape, ShapeError, batch_of
+
+
+class StaleCacheError(RuntimeError):
+    """A cache was handed to `backward` after theta had changed, or to another network than made it."""
+
+
+class Cache:
+    """What one forward pass leaves for its backward: a cache for each layer, and when theta was last changed."""
+
+    def __init__(self, network: Network, layers: list[Any]) -> None:
+        self.network, self.layers, self.updates = network, layers, network.updates
+
+    def __repr__(self) -> str:
+        def brief(c):
+            if isinstance(c, tuple | list) and not all(isinstance(n, int) for n in c):
+                return "(" + ", ".join(brief(part) for part in c) + ")"
+            return f"{c.dtype}{tuple(c.shape)}" if hasattr(c, "dtype") else repr(c)
+
+        rows = [f"  {i} {layer!r}: {brief(c)}" for i, (layer, c) in enumerate(zip(self.network.layers, self.layers))]
+        return "\n".join([f"Cache of {type(self.network).__name__} at update {self.updates}", *rows])
+
+
+class Network:
+    """Packs the parameters of its layers; a network that is no chain adds its own forward and backward.
+
+    theta, grad: vectors of all parameters and of their gradients, (P,). updates: how often theta has changed.
+    """
+
+    def __init__(self, *layers: Layer) -> None:
+        self.layers = list(layers)
+        self.updates = 0
+        for i, layer in enumerate(self.layers):
+            if any(layer is other for other in self.layers[:i]):
+                raise ValueError(f"Layer {i}, {layer!r}, stands in the network twice: make a layer for each place.")
+            if getattr(layer, "packed", False):
+                raise ValueError(f"Layer {i}, {layer!r}, belongs to another network already: make a new layer.")
+        self._pack()
+
+    def _pack(self) -> None:
+        """Move every layer's params and grads into the two vectors, and leave views in their place."""
+        slots = [(layer, name) for layer in self.layers for name in layer.params]
+        dtypes = {layer.params[name].dtype for layer, name in slots}
+        if len(dtypes) > 1:
+            raise ValueError(f"The layers' parameters are of different dtypes, {sorted(map(str, dtypes))}.")
+        size = sum(layer.params[name].size for layer, name in slots)
+        dtype = dtypes.pop() if dtypes else "float32"
+        self._theta, self.grad = xp.zeros(size, dtype=dtype), xp.zeros(size, dtype=dtype)
+        start = 0
+        for layer, name in slots:
+            value, gradient = layer.params[name], layer.grads[name]
+            part = slice(start, start + value.size)
+            start = part.stop
+            for arrays, vector, old in (
+                (layer.params, self._theta, value),
+                (layer.grads, self.grad, gradient),
+            ):
+                arrays[name] = vector[part].reshape(old.shape)
+                arrays[name][...] = old
+            layer.packed = True
+
+    @property
+    def theta(self) -> Array:
+        """All parameters, (P,). `net.theta -= lr * net.grad` and `net.theta = v` change it in place."""
+        return self._theta
+
+    @theta.setter
+    def theta(self, value: Array) -> None:
+        if value is not self._theta:
+            self._theta[...] = value
+        self.changed()
+
+    def changed(self) -> None:
+        """Say that theta has been changed in place: caches made before are of no use any more."""
+        self.updates += 1
+
+    def zero_grad(self) -> None:
+        """Set the gradient of every parameter to zero."""
+        self.grad.fill(0)
+
+    @property
+    def params(self) -> dict[str, Array]:
+        """Every parameter under its layer's number and its own name: "0.W", "0.b", "2.W", ...: views into theta."""
+        return {f"{i}.{name}": p for i, layer in enumerate(self.layers) for name, p in layer.params.items()}
+
+    @property
+    def grads(self) -> dict[str, Array]:
+        """The gradients, under the same names as `params`: views into grad."""
+        return {f"{i}.{name}": g for i, layer in enumerate(self.layers) for name, g in layer.grads.items()}
+
+    def astype(self, dtype: Any) -> Self:
+        """A copy of the network, with its own theta, that computes in this dtype."""
+        other = self.copy()
+        for layer in other.layers:
+            for arrays in (layer.params, layer.grads):
+                for name, array in arrays.items():
+                    arrays[name] = array.astype(dtype)
+        other._pack()
+        return other
+
+    def copy(self) -> Self:
+        """A copy of the network with its own theta and grad."""
+        return copy.deepcopy(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """After copying or unpickling, the layers' arrays stand alone: make them views again."""
+        self.__dict__.update(state)
+        self._pack()
+
+    def __call__(self, x: Array) -> Array:
+        """y for inference: no cache, dropout off, running statistics."""
+        return self.forward(x, train=False)[0]
+
+
+class Sequential(Network):
+    """y = layer_n(... layer_1(x)): the layer contract once more, for layers in a row.
+
+    Raises ShapeError at construction when two neighbours do not fit, naming both, and ValueError when a layer
+    is used twice.
+    """
+
+    def __init__(self, *layers: Layer) -> None:
+        super().__init__(*layers)
+        if not layers:
+            raise ValueError("A Sequential needs at least one layer.")
+        self.output_shape(None)
+
+    def forward(self, x: Array, train: bool = True) -> tuple[Array, Cache]:
+        """y and the cache for `backward`. Raises ShapeError, naming the layer, when x does not fit."""
+        caches = []
+        for i, layer in enumerate(self.layers):
+            try:
+                x, cache = layer.forward(x, train)
+            except ShapeError as error:
+                raise ShapeError(f"layer {i}: {error}") from None
+            caches.append(cache)
+        return x, Cache(self, caches)
+
+    def backward(self, dy: Array, cache: Cache, param_grads: bool = True, input_grad: bool = True) -> Array | None:
+        """Adds dtheta to `grad` and returns dx. Raises StaleCacheError when theta has changed since forward."""
+        check_cache(self, cache)
+        first = 0
+        if not input_grad:  # stop at the lowest layer that has parameters, or do nothing at all
+            first = next((i for i, layer in enumerate(self.layers) if layer.params and param_grads), None)
+            if first is None:
+                return None
+        for i in range(len(self.layers) - 1, first - 1, -1):
+            dy = self.layers[i].backward(dy, cache.layers[i], param_grads, input_grad or i > first)
+        return dy
+
+    def output_shape(self, shape: Shape | None = None) -> Shape | None:
+        """The shape of one sample of y for that of one sample of x (None: not known, as for a Layer)."""
+        for i, layer in enumerate(self.layers):
+            before = shape
+            try:
+                shape = layer.output_shape(shape)
+            except ShapeError as error:
+                if i == 0:
+                    raise ShapeError(f"layer 0: {error}") from None
+                raise ShapeError(
+                    f"layers {i - 1} and {i} do not fit: {self.layers[i - 1]!r} gives {batch_of(before)}, but {error}"
+                ) from None
+        return shape
+
+    def summary(self, shape: Shape | int | None = None) -> Summary:
+        """A table of layers, output shapes and parameter counts; it prints itself.
+
+        shape: that of one sample of x, such as (784,) or (28, 28, 1); it can be left out where the layers tell.
+        """
+        shape = (shape,) if isinstance(shape, int) else shape
+        rows, given = [], shape
+        for i, layer in enumerate(self.layers):
+            shape = layer.output_shape(shape)
+            count = sum(p.size for p in layer.params.values())
+            rows.append((f"{i}  {layer!r}", "?" if shape is None else batch_of(shape), f"{count:,}"))
+        head = ("layer", "output shape", "parameters")
+        widths = [max(len(row[k]) for row in [head, *rows]) for k in range(3)]
+
+        def line(row):
+            return f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}".rstrip()
+
+        rule = "-" * (sum(widths) + 4)
+        total = line(("total", "", f"{self.theta.size:,}"))
+        size = f"theta: {self.theta.dtype}, {self.theta.nbytes / 2**20:.1f} MiB"
+        start = [] if given is None else [f"input {batch_of(given)}"]
+        return Summary("\n".join([*start, line(head), rule, *map(line, rows), rule, total, size]))
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"
+
+
+class Summary(str):
+    """Text that a notebook shows as it is, line by line."""
+
+    __repr__ = str.__str__
+
+
+def check_cache(network: Network, cache: Cache) -> None:
+    """Raises StaleCacheError unless this network made the cache and theta is as it was then."""
+    if not isinstance(cache, Cache) or cache.network is not network:
+        raise StaleCacheError(
+            "This cache was not made by this network: hand backward the second value of its own forward."
+        )
+    if cache.updates != network.updates:
+        raise StaleCacheError(
+            f"This cache is older than the last parameter update (made at update {cache.updates}, theta is at "
+            f"{network.updates}): its activations belong to weights that are gone. Run forward again."
+        )
