@@ -7,6 +7,7 @@ a line says `to_device` or `to_host`.
 
 from __future__ import annotations
 
+import copy
 import os
 from types import SimpleNamespace
 from typing import Any
@@ -69,7 +70,7 @@ def to_host(a: Array) -> np.ndarray:
     return _backend.to_host(a)
 
 
-def rng(seed: int) -> Any:
+def rng(seed: int | tuple[int, ...]) -> Any:
     """A random generator that draws on the device: `.standard_normal(shape, dtype=)`, `.random(shape, dtype=)`."""
     return _backend.rng(seed)
 
@@ -82,6 +83,15 @@ def rng_state(generator: Any) -> Any:
 def set_rng_state(generator: Any, state: Any) -> None:
     """Put a generator back to where `rng_state` was taken."""
     _backend.set_state(generator, state)
+
+
+def copy_rng(generator: Any) -> Any:
+    """A generator of its own that will draw the same numbers. (CuPy's hold a lock, and `deepcopy` refuses them.)"""
+    if isinstance(generator, np.random.Generator):
+        return copy.deepcopy(generator)
+    twin = rng(0)
+    set_rng_state(twin, rng_state(generator))
+    return twin
 
 
 def on_host() -> bool:

@@ -169,6 +169,7 @@ def softmax_cross_entropy(logits: Array, labels: Array, weights: Array | None = 
     losses = xp.log(sums[..., 0]) - (shifted * right).sum(axis=-1)  # (...)
     dlogits = exps / sums - right
     if weights is not None:
+        weights = weights.astype(logits.dtype)
         losses = losses * weights
         dlogits = dlogits * weights[..., None]
     return losses.mean(), dlogits / labels.size

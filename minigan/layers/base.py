@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from minigan.backend import Array, xp
+from minigan.backend import Array, copy_rng, xp
 
 Shape = tuple[int | None, ...]  # of one sample, without the batch axis; None where it is not known yet
 
@@ -68,6 +68,18 @@ class Layer:
         for arrays in (other.params, other.grads):
             for name, array in arrays.items():
                 arrays[name] = array.astype(dtype)
+        return other
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Layer:
+        """A copy that shares nothing, with a random generator of its own in the same state."""
+        other = memo[id(self)] = type(self).__new__(type(self))
+        for name, value in vars(self).items():
+            if hasattr(value, "standard_normal"):
+                if id(value) not in memo:  # layers may draw from one generator, and so do their copies
+                    memo[id(value)] = copy_rng(value)
+                setattr(other, name, memo[id(value)])
+            else:
+                setattr(other, name, copy.deepcopy(value, memo))
         return other
 
     def __repr__(self) -> str:

@@ -1,0 +1,363 @@
+"""The command line: `minigan train | sample | models | data | info | check`.
+
+Each command is one function. Bad input ends in one sentence and the exit status 1, never in a traceback
+(MINIGAN_DEBUG=1 brings it back).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from minigan.training import Settings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.command(options) or 0
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `minigan ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, RuntimeError, OSError, ImportError, MemoryError) as error:
+        if os.environ.get("MINIGAN_DEBUG"):
+            raise
+        print(f"minigan: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    from minigan import __version__
+    from minigan.losses import GAMES
+    from minigan.models import MODELS
+    from minigan.training import Settings
+
+    default = Settings()
+    top = argparse.ArgumentParser(
+        prog="minigan",
+        description="Generative adversarial networks by hand: train them, look at what they draw, check gradients.",
+        epilog="Start with: minigan train mlp. Each command has its own --help.",
+    )
+    top.add_argument("--version", action="version", version=f"minigan {__version__}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name, function, help, **options):
+        command = commands.add_parser(name, help=help, description=help, **options)
+        command.set_defaults(command=function)
+        return command
+
+    p = add("train", train, "Train a model and leave a folder with its pictures, curves, log and checkpoint.")
+    p.add_argument("model", choices=MODELS, help="which model (minigan models tells about them)")
+    p.add_argument("--steps", type=int, help=f"how many steps, each one of D and one of G (default {default.steps})")
+    p.add_argument("--batch", type=int, help=f"images a step (default {default.batch})")
+    p.add_argument("--seed", type=int, help=f"the same seed gives the same run (default {default.seed})")
+    p.add_argument("--lr", type=float, help=f"learning rate of both players (default {default.lr})")
+    p.add_argument("--loss", choices=[g.name for g in GAMES], help=f"the game (default {default.loss})")
+    p.add_argument(
+        "--data",
+        help="digits (shipped, the default), mnist (after `minigan data mnist`), or a folder of MNIST's IDX files "
+        "or of pictures (PNG, JPEG), which are made 28x28 and grey",
+    )
+    p.add_argument("--out", type=Path, help="the run folder (default runs/MODEL, or the next free runs/MODEL-2, ...)")
+    p.add_argument("--resume", action="store_true", help="go on with the run in --out (default: the newest of MODEL)")
+    p.add_argument("--every", type=int, help=f"steps between checkpoints (default {default.every})")
+    _add_backend(p)
+    p.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    p = add("sample", sample, "Let a trained generator draw: a picture of a grid, or the numbers as .npz.")
+    p.add_argument("run", type=Path, help="a run folder")
+    p.add_argument("-n", type=int, default=64, help="how many images (default 64)")
+    p.add_argument(
+        "-o", "--output", type=Path, default=Path("samples.png"), help=".png or .npz (default samples.png)"
+    )
+    p.add_argument("--seed", type=int, default=0, help="the same seed draws the same images (default 0)")
+    p.add_argument("--interpolate", action="store_true", help="each row walks from one z to another, 8 images a row")
+    p.add_argument("--scale", type=int, default=2, help="PNG: each pixel becomes SCALE x SCALE (default 2)")
+    p.add_argument("--force", action="store_true", help="overwrite the output file if it exists")
+    _add_backend(p)
+
+    p = add("models", models, "List the models, their networks and their sizes.")
+    p.add_argument("model", nargs="?", choices=MODELS, help="show one model, layer by layer")
+
+    p = add("data", data, "Fetch the whole of MNIST, or check the files that you have.")
+    p.add_argument("name", choices=["mnist"], help="mnist: 60,000 + 10,000 digits, 11 MB")
+    p.add_argument("--from", dest="source", type=Path, help="read and check the IDX files in this folder instead")
+    p.add_argument("--to", type=Path, help="where to put the files (default: the user's cache folder)")
+
+    p = add("info", info, "Show versions, backend, BLAS and threads: what to send with a question.")
+    _add_backend(p)
+
+    p = add("check", check, "Check the gradient of every layer and loss against differences; the table tells.")
+    p.add_argument("--full", action="store_true", help="show the whole report of each, with worst entries")
+    _add_backend(p)
+    return top
+
+
+def _add_backend(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--backend", choices=["numpy", "cupy"], help="compute on the CPU, or on an NVIDIA GPU with CuPy")
+
+
+def _use(name: str | None) -> None:
+    if name:
+        from minigan.backend import use
+
+        use(name)
+
+
+# ---- train -------------------------------------------------------------------------------------------------------
+
+
+def train(options: argparse.Namespace) -> None:
+    from minigan.backend import backend_name
+    from minigan.training import Run, run
+
+    where = Run(options.out or _default_folder(options.model, options.resume))
+    given = _given(options)
+    if options.resume and where.exists():
+        settings = _resumed(where.settings(), given, where.folder)
+        _use(settings.backend)
+    else:
+        _use(options.backend)
+        settings = _default_settings(options.model, **{**given, "backend": backend_name()})
+    images = load_images(settings.data)
+    where = run(settings, images, where.folder, resume=options.resume, progress=not options.quiet)
+    made = [name for name in ("samples.png", "training.gif", "curves.png", "log.csv", "checkpoint.safetensors")]
+    print(f"In {where.folder}: " + ", ".join(name for name in made if (where.folder / name).exists()))
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The settings that stand on the command line."""
+    from minigan.training import Settings
+
+    names = [f.name for f in fields(Settings)]
+    given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+    if "data" in given and given["data"] not in ("digits", "mnist"):
+        given["data"] = str(Path(given["data"]).expanduser().resolve())  # a resumed run may start elsewhere
+    return given
+
+
+def _default_settings(model: str, **given: Any) -> Settings:
+    from minigan.training import Settings
+
+    return Settings(**{"model": model, **given})
+
+
+def _resumed(saved: Settings, given: dict[str, Any], folder: Path) -> Settings:
+    """The run's own settings; only its length and the checkpoints' distance may change on the way."""
+    for name, value in given.items():
+        if name not in ("steps", "every") and value != getattr(saved, name):
+            raise ValueError(
+                f"The run in {folder} was started with {name} {getattr(saved, name)}, not {value}: "
+                f"leave --{name} out to go on with it, or start a new run with another --out."
+            )
+    return replace(saved, **{name: value for name, value in given.items() if name in ("steps", "every")})
+
+
+def _default_folder(model: str, resume: bool) -> Path:
+    """The newest run of this model, or the first folder runs/MODEL, runs/MODEL-2, ... that is free."""
+    number, free, newest = 1, None, None
+    while free is None:
+        folder = Path("runs", model if number == 1 else f"{model}-{number}")
+        newest, free = (folder, None) if folder.exists() else (newest, folder)
+        number += 1
+    if resume and newest is None:
+        raise ValueError(
+            f"There is no run of {model} in runs/ to go on with: leave --resume out, or name it by --out."
+        )
+    return newest if resume else free
+
+
+def load_images(data: str) -> np.ndarray:
+    """The images named on the command line, (M, 28, 28, 1) uint8."""
+    from minigan.data import digits
+
+    if data == "digits":
+        return digits.load_digits("train")[0]
+    if data == "mnist":
+        return digits.load_mnist(digits.mnist_folder(), "train")[0]
+    folder = Path(data)
+    if not folder.is_dir():
+        raise ValueError(f"--data is digits, mnist or a folder, and there is no folder {folder}.")
+    if any("idx" in path.name for path in folder.iterdir()):
+        return digits.load_mnist(folder, "train")[0]
+    from minigan.data.images import load_folder
+
+    images, skipped = load_folder(folder, 28, colour=False)
+    for path, reason in skipped:
+        print(f"Skipped {path.name}: {reason}", file=sys.stderr)
+    return images
+
+
+# ---- sample ------------------------------------------------------------------------------------------------------
+
+
+def sample(options: argparse.Namespace) -> None:
+    from minigan import viz
+    from minigan.backend import rng, to_device, to_host
+    from minigan.files import write_whole
+    from minigan.training import Run
+
+    if options.n < 1:
+        raise ValueError(f"-n is a number of at least 1, but got {options.n}.")
+    if options.output.suffix not in (".png", ".npz"):
+        raise ValueError(f"The output ends in .png or .npz, but got {options.output}.")
+    if options.output.exists() and not options.force:
+        raise ValueError(f"{options.output} exists already: choose another -o, or add --force to overwrite it.")
+    _use(options.backend)
+    where = Run(options.run)
+    where.settings()
+    model, facts = where.network()
+    random = rng(options.seed)
+    if options.interpolate:
+        rows = -(-options.n // 8)
+        ends = to_host(model.draw_noise(random, 2 * rows)).reshape(2, rows, -1)
+        z = to_device(walk(*ends, 8).reshape(8 * rows, -1)[: options.n])  # (rows, 8, noise) -> (n, noise)
+    else:
+        z = model.draw_noise(random, options.n)
+    images = to_host(model.G(z))
+    if options.output.suffix == ".npz":
+        import io
+
+        file = io.BytesIO()
+        np.savez_compressed(file, images=images, z=to_host(z), seed=options.seed, step=facts["step"])
+        write_whole(options.output, file.getvalue())
+    else:
+        columns = 8 if options.interpolate else None
+        viz.save_grid(images, options.output, columns=columns, scale=options.scale, value_range=model.pixels)
+    print(f"{options.n} images of {where.folder} (step {facts['step']:,}) in {options.output}")
+
+
+def walk(start: np.ndarray, end: np.ndarray, n: int) -> np.ndarray:
+    """n points from each start to each end along a great circle, (K, Z), (K, Z) -> (K, n, Z).
+
+    In many dimensions N(0, I) lies near a sphere; a straight line would pass through its empty middle
+    (White 2016). The length runs evenly from the one's to the other's.
+    """
+    lengths = [np.linalg.norm(v, axis=-1, keepdims=True) for v in (start, end)]
+    a, b = start / lengths[0], end / lengths[1]
+    t = np.linspace(0, 1, n, dtype=start.dtype)[None, :, None]  # (1, n, 1)
+    angle = np.arccos(np.clip((a * b).sum(-1), -1, 1))[:, None, None]  # (K, 1, 1)
+    a, b = a[:, None], b[:, None]
+    near = np.sin(angle) < 1e-6
+    arc = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.where(near, 1, np.sin(angle))
+    direction = np.where(near, (1 - t) * a + t * b, arc)
+    return direction * ((1 - t) * lengths[0][:, None] + t * lengths[1][:, None])
+
+
+# ---- models, data, info, check -----------------------------------------------------------------------------------
+
+
+def models(options: argparse.Namespace) -> None:
+    from minigan.backend import rng
+    from minigan.models import MODELS
+
+    for name in [options.model] if options.model else MODELS:
+        model = MODELS[name](rng(0))
+        print(f"{name}: {' '.join(MODELS[name].__doc__.split())}")
+        print(f"    parameters: G {model.G.theta.size:,}, D {model.D.theta.size:,}")
+        if options.model:
+            print("\nG", model.G.summary((model.noise,)), "\nD", model.D.summary(model.image_shape), sep="\n")
+
+
+def data(options: argparse.Namespace) -> None:
+    from minigan.data import digits
+
+    folder = options.source or digits.fetch_mnist(options.to)
+    for split in ("train", "test"):
+        images, labels = digits.load_mnist(folder, split)
+        print(f"{split}: {len(images):,} digits, {np.bincount(labels, minlength=10).tolist()} of each class")
+    name = "mnist" if options.source is None and options.to is None else folder
+    print(f"All good in {folder}. To train on them: minigan train mlp --data {name}")
+
+
+def info(options: argparse.Namespace) -> None:
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from minigan import __version__
+    from minigan.backend import BackendError, backend_name, use
+
+    _use(options.backend)
+    print(f"minigan     {__version__}, backend {backend_name()}")
+    print(f"python      {platform.python_version()} on {platform.platform()}")
+    for package in ("numpy", "cupy", "matplotlib", "pillow", "safetensors", "tqdm", "pooch"):
+        try:
+            print(f"{package:<11} {version(package)}")
+        except PackageNotFoundError:
+            if package != "cupy":
+                print(f"{package:<11} not installed")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    print(f"cores       {cores}")
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    print(f"BLAS        {blas['name']} {blas['version']}")
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        print("threads     unknown (pip install threadpoolctl)")
+    else:
+        for pool in threadpool_info():
+            print(f"threads     {pool['num_threads']} in {pool['internal_api']} ({pool.get('architecture', '?')})")
+    if backend_name() == "numpy":
+        try:
+            use("cupy")
+            print("GPU         usable: --backend cupy")
+        except BackendError as error:
+            print(f"GPU         none ({error})")
+        use("numpy")
+
+
+def check(options: argparse.Namespace) -> int:
+    from minigan import losses
+    from minigan.backend import rng
+    from minigan.gradcheck import check_layer, check_loss, check_network
+    from minigan.layers import Dense, Dropout, Flatten, LeakyReLU, ReLU, Reshape, Sigmoid, Softmax, Softplus, Tanh
+    from minigan.models.mlp import mlp
+
+    _use(options.backend)
+    r = rng(0)
+    layers = [
+        (Dense(7, 5, rng=r), (4, 7)),
+        (ReLU(), (4, 7)),
+        (LeakyReLU(0.2), (4, 7)),
+        (Tanh(), (4, 7)),
+        (Sigmoid(), (4, 7)),
+        (Softplus(), (4, 7)),
+        (Softmax(), (4, 7)),
+        (Reshape((2, 3)), (4, 6)),
+        (Flatten(), (4, 2, 3)),
+        (Dropout(0.3, rng=r), (4, 7)),
+    ]
+    tiny = mlp(r, image_shape=(3, 3, 1), noise=5)
+    reports = [check_layer(layer, shape) for layer, shape in layers]
+    reports += [check_network(tiny.G, (4, 5), entries=40), check_network(tiny.D, (4, 3, 3, 1), entries=40)]
+    reports += [check_loss(game) for game in losses.GAMES]
+    names = [repr(layer) for layer, _ in layers] + ["G of mlp", "D of mlp"] + [f"{g.name} game" for g in losses.GAMES]
+
+    width = max(map(len, names))
+    print(f"{'':<{width}}  gradients  largest rel. error  verdict")
+    for name, report in zip(names, reports):
+        if options.full:
+            print(f"\n{report}")
+            continue
+        largest = max((row.relative_error for row in report.rows), default=float("nan"))
+        verdict = "right" if report.ok else "WRONG: " + "; ".join(report.diagnoses)
+        print(f"{name:<{width}}  {len(report.rows):>9}  {largest:>18.0e}  {verdict}")
+    wrong = sum(not report.ok for report in reports)
+    print(f"\n{len(reports) - wrong} right, {wrong} wrong.")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
