@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    options = parser().parse_args(arguments)
     try:
+        options = parser().parse_args(arguments)
         return options.command(options) or 0
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)
@@ -121,7 +121,7 @@ def _use(name: str | None) -> None:
 
 def train(options: argparse.Namespace) -> None:
     from minigan.backend import backend_name
-    from minigan.training import Run, run
+    from minigan.training import Run, Settings, run
 
     where = Run(options.out or _default_folder(options.model, options.resume))
     given = _given(options)
@@ -130,10 +130,10 @@ def train(options: argparse.Namespace) -> None:
         _use(settings.backend)
     else:
         _use(options.backend)
-        settings = _default_settings(options.model, **{**given, "backend": backend_name()})
+        settings = Settings(**{**given, "backend": backend_name()})
     images = load_images(settings.data)
     where = run(settings, images, where.folder, resume=options.resume, progress=not options.quiet)
-    made = [name for name in ("samples.png", "training.gif", "curves.png", "log.csv", "checkpoint.safetensors")]
+    made = ("samples.png", "training.gif", "curves.png", "log.csv", "checkpoint.safetensors")
     print(f"In {where.folder}: " + ", ".join(name for name in made if (where.folder / name).exists()))
 
 
@@ -146,12 +146,6 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     if "data" in given and given["data"] not in ("digits", "mnist"):
         given["data"] = str(Path(given["data"]).expanduser().resolve())  # a resumed run may start elsewhere
     return given
-
-
-def _default_settings(model: str, **given: Any) -> Settings:
-    from minigan.training import Settings
-
-    return Settings(**{"model": model, **given})
 
 
 def _resumed(saved: Settings, given: dict[str, Any], folder: Path) -> Settings:

@@ -225,6 +225,8 @@ class Run:
             if self.folder.exists() and not self.exists() and any(self.folder.iterdir()):
                 raise TrainingError(f"{self.folder} is not empty and holds no minigan run: choose another --out.")
             self.frames.mkdir(parents=True, exist_ok=True)
+            for piece in self.folder.rglob(".*.part"):  # of a file that a kill cut short
+                piece.unlink()
             versions = {"minigan": __version__, "numpy": np.__version__, "python": platform.python_version()}
             config = {"settings": asdict(settings), "made with": versions}
             write_whole(self.config, (json.dumps(config, indent=2) + "\n").encode())
@@ -288,7 +290,7 @@ def run(
     bar = tqdm(
         total=settings.steps, initial=training.step, unit="step", disable=not progress, smoothing=0.05, leave=True
     )
-    with _StopSignal() as stop, bar:
+    with _StopSignal() as stop, bar, np.errstate(all="ignore"):  # numbers that overflow are reported below
         while training.step < settings.steps and not stop:
             training.advance()
             bar.update()
@@ -355,8 +357,11 @@ def _frame(where: Run, step: int) -> Path:
 def _save_frame(where: Run, training: Training) -> None:
     from minigan import viz
 
+    images = training.sample(64)
+    if not np.isfinite(images).all():
+        raise _diverged(training.step, where)
     try:
-        viz.save_grid(training.sample(64), _frame(where, training.step), value_range=training.model.pixels)
+        viz.save_grid(images, _frame(where, training.step), value_range=training.model.pixels)
     except OSError as error:
         raise _cannot_write(where, error) from None
 

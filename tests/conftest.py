@@ -25,7 +25,9 @@ hypothesis.settings.load_profile("minigan")
 
 
 def pytest_addoption(parser):
-    parser.addoption("--backend", choices=["numpy", "cupy"], default="numpy", help="numpy (and the tripwire), or cupy")
+    parser.addoption(
+        "--backend", choices=["numpy", "cupy"], default="numpy", help="numpy (and the tripwire), or cupy"
+    )
 
 
 def pytest_configure(config):
@@ -60,7 +62,7 @@ def no_network():
 
     def guard(function, position):
         def guarded(*args, **kwargs):
-            address = args[position]
+            address = args[position] if len(args) > position else kwargs.get("host")
             host = address[0] if isinstance(address, tuple) else address  # of AF_UNIX it is a path
             local = getattr(args[0], "family", None) == getattr(socket, "AF_UNIX", ...)
             if not local and host not in (None, "", "127.0.0.1", "::1", "localhost", b"localhost"):

@@ -1,4 +1,4 @@
-"""The house keeps its order: imports point downward, CuPy has one door, and importing the calculus needs NumPy alone."""
+"""The house keeps its order: imports point downward, CuPy has one door, the calculus needs NumPy alone."""
 
 import ast
 import subprocess

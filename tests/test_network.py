@@ -239,7 +239,7 @@ def test_the_convention_at_the_kink():
     x = np.zeros((1, 2), dtype="float32")
     one = np.ones_like(x)
     for layer, slope in ((ReLU(), 0.0), (LeakyReLU(0.2), 0.2)):
-        y, cache = layer.forward(x)
+        _, cache = layer.forward(x)
         assert np.allclose(layer.backward(one, cache), slope)
 
 

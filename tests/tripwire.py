@@ -11,7 +11,6 @@ scalars pass, and `print` and boolean masks too, at the price of a wait.
 from __future__ import annotations
 
 import functools
-import threading
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -188,14 +187,15 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     return result if result is None else out if isinstance(out, TripArray) else wrap(result)
 
 
-# NumPy has these, CuPy (13 or 14, from the lists of names in its wheels) does not.
+# NumPy has these; CuPy does not, or not before 14 (from the lists of names in the wheels of 13.0, 13.6 and 14.2).
 NOT_IN_CUPY = set(
-    "acos acosh apply_over_axes asin asinh asmatrix astype atan atan2 atanh bitwise_count block bmat bool char concat "
-    "cumulative_prod cumulative_sum einsum_path emath errstate float128 frompyfunc geomspace geterr "
-    "histogram_bin_edges insert isdtype long longdouble ma matrix matrix_transpose matvec memmap nanpercentile "
-    "nanquantile ndenumerate nditer permute_dims polyder polydiv polyint pow put_along_axis rec seterr spacing "
-    "strings trapezoid ulong unique_all unique_counts unique_inverse unique_values unstack vecdot vecmat False_ True_"
-    .split()
+    """
+    acos acosh apply_over_axes asin asinh asmatrix astype atan atan2 atanh bitwise_count block bmat bool char concat
+    cumulative_prod cumulative_sum einsum_path emath errstate float128 frompyfunc geomspace geterr
+    histogram_bin_edges insert isdtype long longdouble ma matrix matrix_transpose matvec memmap nanpercentile
+    nanquantile ndenumerate nditer permute_dims polyder polydiv polyint pow put_along_axis rec seterr spacing strings
+    trapezoid ulong unique_all unique_counts unique_inverse unique_values unstack vecdot vecmat False_ True_
+    """.split()
 )
 # How large the result is depends on values, so the host waits for them.
 SIZED_BY_VALUES = {"argwhere", "bincount", "compress", "extract", "flatnonzero", "nonzero", "unique"}
@@ -254,7 +254,9 @@ class Generator:
 
     def __init__(self, seed: int) -> None:
         self._generator = np.random.default_rng(seed)
-        self._lock = threading.Lock()  # CuPy's generators hold one, and so can be neither copied nor pickled
+
+    def __reduce_ex__(self, protocol: int) -> None:
+        raise TypeError("CuPy's random generators hold a lock and can be neither copied nor pickled: use rng_state")
 
     def __getattr__(self, name: str) -> Any:
         if name not in self.DRAWS:

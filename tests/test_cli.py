@@ -1,0 +1,180 @@
+"""The command line as a person uses it: what works, and what bad input says."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from minigan import cli
+from minigan.backend import use
+
+COMMANDS = ["train", "sample", "models", "data", "info", "check"]
+
+
+def call(*arguments):
+    """The exit status of a command, in this process; argparse's own exits too."""
+    try:
+        return cli.main([str(a) for a in arguments])
+    except SystemExit as stop:
+        return stop.code
+    finally:
+        use("numpy")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A short run on the shipped digits."""
+    out = tmp_path_factory.mktemp("cli") / "run"
+    assert call("train", "mlp-sigmoid", "--steps", 20, "--every", 10, "--batch", 32, "--out", out, "--quiet") == 0
+    return out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command, capsys):
+    assert call(command, "--help") == 0
+    assert "usage: minigan" in capsys.readouterr().out
+
+
+def test_help_lists_every_command(capsys):
+    assert call("--help") == 0
+    text = capsys.readouterr().out
+    assert all(command in text for command in COMMANDS)
+
+
+def test_python_m_minigan_works():
+    done = subprocess.run([sys.executable, "-m", "minigan", "--version"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("minigan ")
+
+
+def test_train_says_what_it_leaves(trained, capsys):
+    names = {path.name for path in trained.iterdir()}
+    assert {"samples.png", "training.gif", "curves.png", "log.csv", "config.json", "checkpoint.safetensors"} <= names
+    assert call("train", "mlp-sigmoid", "--out", trained, "--resume", "--quiet") == 0
+    out = capsys.readouterr().out
+    assert "Going on with" in out and "training.gif" in out
+
+
+def test_the_bar_shows_losses_and_verdicts(tmp_path):
+    command = [sys.executable, "-m", "minigan", "train", "mlp-sigmoid", "--steps", "20", "--out", str(tmp_path / "r")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for piece in ("20/20", "step/s", "D ", "G ", "D(x)", "D(G(z))"):
+        assert piece in done.stderr
+
+
+def test_a_second_run_takes_a_free_folder_and_resume_the_newest(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert call("train", "mlp-sigmoid", "--steps", 10, "--quiet") == 0
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {"mlp-sigmoid", "mlp-sigmoid-2"}
+    assert call("train", "mlp-sigmoid", "--resume", "--steps", 12, "--quiet") == 0
+    assert "runs/mlp-sigmoid-2" in capsys.readouterr().out.splitlines()[-1].replace(os.sep, "/")
+
+
+def test_samples_as_picture_and_as_numbers(trained, tmp_path):
+    assert call("sample", trained, "-n", 10, "-o", tmp_path / "a.png", "--scale", 1) == 0
+    assert call("sample", trained, "-n", 10, "-o", tmp_path / "a.npz") == 0
+    assert call("sample", trained, "-n", 10, "-o", tmp_path / "b.npz") == 0
+    assert call("sample", trained, "-n", 10, "--seed", 5, "-o", tmp_path / "c.npz") == 0
+    a, b, c = (np.load(tmp_path / name) for name in ("a.npz", "b.npz", "c.npz"))
+    assert a["images"].shape == (10, 28, 28, 1) and a["z"].shape == (10, 100) and int(a["step"]) == 20
+    assert np.array_equal(a["images"], b["images"]) and not np.array_equal(a["images"], c["images"])
+    from minigan import viz
+
+    picture = np.asarray(Image.open(tmp_path / "a.png").convert("L"))
+    assert np.array_equal(picture, viz.grid(a["images"], value_range=(0, 1)))
+
+
+def test_interpolation_walks_from_one_z_to_another(trained, tmp_path):
+    assert call("sample", trained, "-n", 16, "--interpolate", "-o", tmp_path / "walk.npz") == 0
+    z = np.load(tmp_path / "walk.npz")["z"].reshape(2, 8, 100)
+    steps = np.linalg.norm(np.diff(z, axis=1), axis=-1)
+    assert np.allclose(steps, steps.mean(axis=1, keepdims=True), rtol=0.2)  # even steps
+    assert np.linalg.norm(z, axis=-1).min() > 7  # and never through the empty middle: |z| is about 10
+    assert call("sample", trained, "-n", 16, "--interpolate", "-o", tmp_path / "walk.png") == 0
+
+
+def test_walk_meets_both_ends_and_survives_equal_ones():
+    start, end = np.eye(3)[:1] * 2, np.eye(3)[1:2]
+    path = cli.walk(start, end, 5)
+    assert path.shape == (1, 5, 3) and np.allclose(path[:, 0], start) and np.allclose(path[:, -1], end)
+    assert np.allclose(path[0, 2], 1.5 * np.sqrt(0.5) * np.array([1, 1, 0]))
+    assert np.allclose(cli.walk(start, start, 4), start)
+
+
+def test_training_on_a_folder_of_pictures_skips_what_is_no_picture(tmp_path, capsys):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for k in range(12):
+        Image.fromarray(np.full((40, 30, 3), 20 * k, np.uint8)).save(folder / f"{k:02}.png")
+    (folder / "broken.png").write_bytes(b"no picture")
+    out = tmp_path / "run"
+    assert call("train", "mlp-sigmoid", "--data", folder, "--steps", 3, "--batch", 4, "--out", out, "--quiet") == 0
+    assert "Skipped broken.png" in capsys.readouterr().err
+    assert call("train", "mlp-sigmoid", "--steps", 4, "--out", out, "--resume", "--quiet") == 0
+
+
+def test_models_and_info_and_check(capsys):
+    assert call("models") == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in ("mlp:", "mlp-linear:", "mlp-sigmoid:", "1,486,352"))
+    assert call("models", "mlp") == 0
+    assert "Dense(784, 1024)" in capsys.readouterr().out
+    assert call("info") == 0
+    text = capsys.readouterr().out
+    assert "backend numpy" in text and "BLAS" in text and "threads" in text
+    assert call("check") == 0
+    assert "17 right, 0 wrong" in capsys.readouterr().out
+
+
+def test_check_fails_when_a_layer_is_wrong(monkeypatch, capsys):
+    from minigan.layers import Tanh
+
+    monkeypatch.setattr(Tanh, "backward", lambda self, dy, y, param_grads=True, input_grad=True: -dy * (1 - y * y))
+    assert call("check") == 1
+    assert "WRONG: x (both): opposite sign" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["sample", "nowhere"], "nowhere does not exist."),
+        (["sample", "{run}", "-n", "0"], "-n is a number of at least 1"),
+        (["sample", "{run}", "-o", "grid.jpg"], "ends in .png or .npz"),
+        (["sample", "{run}", "-o", "{run}/samples.png"], "exists already: choose another -o, or add --force"),
+        (["train", "mlp", "--data", "nowhere"], "--data is digits, mnist or a folder, and there is no folder"),
+        (["train", "mlp", "--batch", "20000"], "A batch of 20000 cannot be taken from 10000 images"),
+        (["train", "mlp", "--lr", "-1"], "--lr is a positive number"),
+        (["train", "mlp", "--resume", "--out", "{run}"], "was started with model mlp-sigmoid, not mlp"),
+        (["train", "mlp-sigmoid", "--resume", "--out", "{run}", "--lr", "1"], "was started with lr 0.0002, not 1.0"),
+        (["train", "mlp-sigmoid", "--out", "{run}"], "holds a run already"),
+        (["train", "mlp-sigmoid", "--resume"], "There is no run of mlp-sigmoid"),
+        (["data", "mnist", "--from", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, sentence, trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = [a.replace("{run}", str(trained)) for a in arguments]
+    assert call(*arguments) == 1
+    error = capsys.readouterr().err
+    assert sentence in error and error.startswith("minigan: ") and error.count("\n") == 1
+
+
+def test_a_damaged_checkpoint_is_one_sentence(trained, tmp_path, capsys):
+    (tmp_path / "config.json").write_text((trained / "config.json").read_text())
+    (tmp_path / "checkpoint.safetensors").write_bytes((trained / "checkpoint.safetensors").read_bytes()[:1000])
+    assert call("sample", tmp_path, "-o", tmp_path / "x.png") == 1
+    assert "is damaged" in capsys.readouterr().err
+
+
+def test_without_cupy_one_sentence_says_what_to_install(monkeypatch, capsys):
+    try:
+        import cupy  # noqa: F401
+
+        pytest.skip("CuPy is installed")
+    except ImportError:
+        pass
+    assert call("train", "mlp", "--backend", "cupy") == 1
+    assert 'pip install "minigan[cupy13]"' in capsys.readouterr().err
