@@ -179,7 +179,7 @@ def curves(
         elif first == "d_real":
             axes.set(ylim=(-0.03, 1.03), yticks=(0, 0.25, 0.5, 0.75, 1))
             _level(axes, 0.5, "1/2")
-        elif first == "d_grad_norm":
+        elif first == "d_grad_norm" and any((table[column] > 0).any() for column, _ in pair if column in drawn):
             axes.set_yscale("log")
         # Above the panel, on the title's line: there a legend can never cover data.
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8)
@@ -198,7 +198,7 @@ def density_2d(
     """Draw a density in the plane as a heat map (darker is denser), and samples as points over it.
 
     density    (H, W) values on a grid, row 0 at the smallest y and column 0 at the smallest x; or a function
-               from points (P, 2) to values (P,), which is then evaluated on a grid of 200 x 200
+               from points (P, 2) to values (P,), which is then evaluated on a grid of 300 x 300
     samples    (M, 2)
     extent     (x from, x to, y from, y to), the outer edges; for a function None is a square about the samples
 
@@ -208,17 +208,18 @@ def density_2d(
     samples = np.asarray(samples, dtype=float)
     if samples.ndim != 2 or samples.shape[1] != 2:
         raise ValueError(f"samples in the plane are (M, 2), not {samples.shape}")
+    samples = samples[np.isfinite(samples).all(axis=1)]  # a generator that diverged has nothing to show there
     if extent is None:
-        if not callable(density) or not np.isfinite(samples).any():
+        if not callable(density) or len(samples) == 0:
             raise ValueError("say where the density lies: extent=(x from, x to, y from, y to)")
-        low, high = np.nanmin(samples, axis=0), np.nanmax(samples, axis=0)  # (2,), (2,)
+        low, high = samples.min(axis=0), samples.max(axis=0)  # (2,), (2,)
         centre, half = (low + high) / 2, 0.6 * max(*(high - low), 1e-6)
         extent = (centre[0] - half, centre[0] + half, centre[1] - half, centre[1] + half)
     if callable(density):
-        middles = (np.arange(200) + 0.5) / 200  # of the grid's cells, in 0..1
+        middles = (np.arange(300) + 0.5) / 300  # of the grid's cells, in 0..1
         x, y = (a + (b - a) * middles for a, b in (extent[:2], extent[2:]))
-        points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)  # (200, 200, 2) -> (P, 2)
-        density = np.asarray(density(points)).reshape(200, 200)
+        points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)  # (300, 300, 2) -> (P, 2)
+        density = np.asarray(density(points)).reshape(300, 300)
     density = np.asarray(density, dtype=float)
     if density.ndim != 2:
         raise ValueError(f"a density on a grid is (H, W), not {density.shape}")
@@ -377,7 +378,7 @@ def _moving_average(values: np.ndarray, half: int, geometric: bool = False) -> n
     terms = np.where(finite, values, 1.0)
     terms = np.where(finite, np.log(terms) if geometric else terms, 0.0)
     window = np.ones(2 * half + 1)
-    total, count = np.convolve(terms, window, "same"), np.convolve(finite, window, "same")
+    total, count = (np.convolve(a, window)[half : half + len(values)] for a in (terms, finite))
     mean = np.divide(total, count, out=np.full(len(values), np.nan), where=finite)
     return np.exp(mean) if geometric else mean
 
