@@ -2,8 +2,8 @@
 
 A GAN's loss says little about its samples, so one looks: at the samples, at D(x) and D(G(z)), at gradients.
 This file knows arrays and nothing of training. It never touches pyplot: a figure belongs to its caller, needs
-no display and leaks nothing. Matplotlib and Pillow are imported where they are used. Every file is written
-under another name and then renamed, so that a stop never leaves half a picture.
+no display and leaks nothing. Matplotlib and Pillow are imported where they are used. A stop never leaves half
+a picture.
 
 N images in a grid   h, w the size of one of them   C channels (1 or 3)   H, W the size of the whole picture
 K frames in an animation   T entries in a log   M samples in the plane   P points of a grid over it
@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from minigan.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -291,17 +293,11 @@ def error_maps(panels: Sequence[tuple[str, np.ndarray, bool]], path: str | os.Pa
 
 
 def _write(path: str | os.PathLike, data: bytes, suffix: str) -> None:
-    """Write a file all at once: under another name in the same folder, then renamed over what was there."""
+    """Write a picture, whole or not at all, under a name that says what it is."""
     path = Path(path)
     if path.suffix.lower() != suffix:
         raise ValueError(f"this picture is written as {suffix}; {path.name!r} would promise something else")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except BaseException:  # a keyboard interrupt too
-        temporary.unlink(missing_ok=True)
-        raise
+    write_whole(path, data)
 
 
 def _to_bytes(images: np.ndarray, value_range: tuple[float, float]) -> np.ndarray:

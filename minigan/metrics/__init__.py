@@ -1,0 +1,1 @@
+"""Measures of what a generator draws: arrays in, numbers out."""
