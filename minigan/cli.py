@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from minigan.training import Settings
+    from minigan.run import Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     from minigan import __version__
     from minigan.losses import GAMES
     from minigan.models import MODELS
-    from minigan.training import Settings
+    from minigan.run import Settings
 
     default = Settings()
     top = argparse.ArgumentParser(
@@ -121,7 +121,7 @@ def _use(name: str | None) -> None:
 
 def train(options: argparse.Namespace) -> None:
     from minigan.backend import backend_name
-    from minigan.training import Run, Settings, run
+    from minigan.run import Run, Settings, run
 
     where = Run(options.out or _default_folder(options.model, options.resume))
     given = _given(options)
@@ -139,7 +139,7 @@ def train(options: argparse.Namespace) -> None:
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that stand on the command line."""
-    from minigan.training import Settings
+    from minigan.run import Settings
 
     names = [f.name for f in fields(Settings)]
     given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
@@ -201,7 +201,7 @@ def sample(options: argparse.Namespace) -> None:
     from minigan import viz
     from minigan.backend import rng, to_device, to_host
     from minigan.files import write_whole
-    from minigan.training import Run
+    from minigan.run import Run
 
     if options.n < 1:
         raise ValueError(f"-n is a number of at least 1, but got {options.n}.")

@@ -1,46 +1,24 @@
-"""A run: the loop, and what it leaves on the disk.
-
-`train` is the game alone, a generator that a notebook steps through. `run` is what the command line does with it:
-a folder with pictures, curves, a log and a checkpoint, from which a stopped run goes on bit for bit.
+"""The game, step after step, as a generator that a notebook steps through: everything is reachable after each.
 
 N samples a batch, M images in the data set.
 """
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
-import json
-import math
-import os
-import platform
-import signal
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from minigan import __version__, checkpoint, losses
+from minigan import losses
 from minigan.backend import Array, rng, rng_state, set_rng_state, to_device, to_host
-from minigan.files import write_whole
+from minigan.checkpoint import CheckpointError
 from minigan.layers.activations import sigmoid
-from minigan.models import GAN, MODELS
+from minigan.models import GAN
 from minigan.optim import Adam, gradient_norm
 from minigan.steps import g_step, stacked_d_step
 
-LOG_EVERY = 10  # steps; only then do numbers cross from the device to the host
-FRAMES = 60  # pictures in training.gif
-COLUMNS = ("step", "d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm")
-
-
-class TrainingError(RuntimeError):
-    """A run cannot start or go on; the message says why, and what is left."""
-
-
-# ---- the game ----------------------------------------------------------------------------------------------------
+MEASURES = ("d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm")
 
 
 class Training:
@@ -109,7 +87,7 @@ class Training:
             gradient_norm(self.D),
             gradient_norm(self.G),
         )
-        return {"step": self.step, **dict(zip(COLUMNS[1:], (float(to_host(v)) for v in values)))}
+        return {"step": self.step, **dict(zip(MEASURES, (float(to_host(v)) for v in values)))}
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and facts for a checkpoint."""
@@ -127,7 +105,7 @@ class Training:
         for name in sorted(expected.keys() | arrays.keys()):
             ours, theirs = expected.get(name), arrays.get(name)
             if ours is None or theirs is None or ours.shape != theirs.shape:
-                raise checkpoint.CheckpointError(
+                raise CheckpointError(
                     f"This checkpoint is not of the model {self.model.name}: its {name} "
                     f"{'is missing' if theirs is None else f'has shape {theirs.shape}'}, "
                     f"here it {'does not exist' if ours is None else f'has shape {ours.shape}'}."
@@ -159,281 +137,3 @@ def train(model: GAN, images: np.ndarray, *, steps: int, **options: Any) -> Iter
     while training.step < steps:
         training.advance()
         yield training
-
-
-# ---- a run on the disk -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What makes a run this run; kept in its config.json."""
-
-    model: str = "mlp"
-    data: str = "digits"
-    steps: int = 4000
-    batch: int = 64
-    seed: int = 0
-    lr: float = 2e-4
-    loss: str = "non_saturating"
-    every: int = 500
-    backend: str = "numpy"
-
-    def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise ValueError(f'There is no model "{self.model}"; there are {", ".join(MODELS)}.')
-        if self.loss not in GAMES:
-            raise ValueError(f'There is no loss "{self.loss}"; there are {", ".join(GAMES)}.')
-        for name in ("steps", "batch", "every"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} is a number of at least 1, but got {getattr(self, name)}.")
-        if not (self.lr > 0 and math.isfinite(self.lr)):
-            raise ValueError(f"--lr is a positive number, but got {self.lr}.")
-        if self.seed < 0:
-            raise ValueError(f"--seed is a number of at least 0, but got {self.seed}.")
-
-
-GAMES = {game.name: game for game in losses.GAMES}
-
-
-class Run:
-    """A run folder: config.json, checkpoint.safetensors, log.csv, frames/, and the pictures made of them."""
-
-    def __init__(self, folder: str | os.PathLike) -> None:
-        self.folder = Path(folder)
-        self.config = self.folder / "config.json"
-        self.checkpoint = self.folder / "checkpoint.safetensors"
-        self.log = self.folder / "log.csv"
-        self.frames = self.folder / "frames"
-
-    def exists(self) -> bool:
-        return self.config.is_file()
-
-    def settings(self) -> Settings:
-        """The run's settings. Raises TrainingError when there is no run, or its config.json is damaged."""
-        if not self.exists():
-            what = "does not exist" if not self.folder.exists() else "holds no minigan run (no config.json)"
-            raise TrainingError(f"{self.folder} {what}.")
-        try:
-            config = json.loads(self.config.read_text(encoding="utf-8"))
-            return Settings(**config["settings"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise TrainingError(f"{self.config} is damaged ({error}): restore it, or start a new run.") from None
-
-    def prepare(self, settings: Settings) -> None:
-        """Make the folder and its config.json. Raises TrainingError where that cannot be done or would mix runs."""
-        try:
-            if self.folder.exists() and not self.exists() and any(self.folder.iterdir()):
-                raise TrainingError(f"{self.folder} is not empty and holds no minigan run: choose another --out.")
-            self.frames.mkdir(parents=True, exist_ok=True)
-            for piece in self.folder.rglob(".*.part"):  # of a file that a kill cut short
-                piece.unlink()
-            versions = {"minigan": __version__, "numpy": np.__version__, "python": platform.python_version()}
-            config = {"settings": asdict(settings), "made with": versions}
-            write_whole(self.config, (json.dumps(config, indent=2) + "\n").encode())
-        except OSError as error:
-            raise TrainingError(f"Cannot write to {self.folder}: {error.strerror or error}.") from None
-
-    def network(self, who: str = "G") -> tuple[GAN, dict[str, Any]]:
-        """The model with the networks of the last checkpoint, and the checkpoint's facts."""
-        arrays, facts = checkpoint.load(self.checkpoint)
-        model = MODELS[self.settings().model](rng(0))
-        for name in ("G", "D"):
-            network = getattr(model, name)
-            for key, p in network.params.items():
-                saved = arrays.get(f"{name}.{key}")
-                if saved is None or saved.shape != p.shape:
-                    raise checkpoint.CheckpointError(f"{self.checkpoint} is not of the model {model.name}.")
-            load_network(network, name, arrays)
-        return model, facts
-
-
-def run(
-    settings: Settings,
-    images: np.ndarray,
-    out: str | os.PathLike,
-    *,
-    resume: bool = False,
-    progress: bool = True,
-    say: Callable[[str], None] = print,
-) -> Run:
-    """Train into the folder `out`, or go on with the run that is there.
-
-    Leaves samples.png, training.gif, curves.png, log.csv, config.json, checkpoint.safetensors and frames/.
-    A checkpoint is written every `settings.every` steps, at the end, and on Ctrl-C. Raises TrainingError.
-    """
-    from tqdm import tqdm
-
-    where = Run(out)
-    if where.exists() and not resume:
-        raise TrainingError(f"{out} holds a run already: add --resume to go on with it, or choose another --out.")
-    random = rng(settings.seed)
-    training = Training(
-        MODELS[settings.model](random),
-        images,
-        batch=settings.batch,
-        lr=settings.lr,
-        loss=GAMES[settings.loss],
-        seed=settings.seed,
-        random=random,
-    )
-    if resume and where.checkpoint.exists():
-        training.load(*checkpoint.load(where.checkpoint))
-        say(f"Going on with {out} from step {training.step:,}.")
-    elif resume:
-        say(f"{out} has no checkpoint yet: starting from the beginning.")
-    where.prepare(settings)
-    rows = [row for row in read_log(where.log) if row["step"] <= training.step] if resume else []
-    frame_steps = frames_at(settings.steps)
-    if training.step == 0:
-        _save_frame(where, training)
-
-    bar = tqdm(
-        total=settings.steps, initial=training.step, unit="step", disable=not progress, smoothing=0.05, leave=True
-    )
-    with _StopSignal() as stop, bar, np.errstate(all="ignore"):  # numbers that overflow are reported below
-        while training.step < settings.steps and not stop:
-            training.advance()
-            bar.update()
-            if training.step % LOG_EVERY == 0 or training.step == settings.steps:
-                rows.append(training.measures())
-                bar.set_postfix_str(_brief(rows[-1]), refresh=False)
-                _stop_if_diverged(rows[-1], where)
-            if training.step in frame_steps:
-                _save_frame(where, training)
-            if training.step % settings.every == 0 or training.step == settings.steps:
-                _save(where, training, rows)
-        if stop:
-            _save(where, training, rows)
-    if stop:
-        say(f"Stopped at step {training.step:,}; nothing is lost. To go on: {resume_command(settings, out)}")
-    draw_pictures(where, settings, rows)
-    return where
-
-
-def resume_command(settings: Settings, out: str | os.PathLike) -> str:
-    return f"minigan train {settings.model} --out {out} --resume"
-
-
-def frames_at(steps: int) -> set[int]:
-    """The steps after which a frame is kept: close together at first, where the pictures change fast."""
-    return {round(steps * (k / FRAMES) ** 1.5) for k in range(FRAMES + 1)}
-
-
-def read_log(path: Path) -> list[dict[str, float]]:
-    """The rows of a log.csv; a last line that a stop has cut short is left out."""
-    if not path.exists():
-        return []
-    rows = []
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            try:
-                rows.append({name: int(row[name]) if name == "step" else float(row[name]) for name in COLUMNS})
-            except (KeyError, TypeError, ValueError):
-                break
-    return rows
-
-
-def draw_pictures(where: Run, settings: Settings, rows: list[dict[str, float]]) -> None:
-    """curves.png from the log, and training.gif from the frames, up to the last step of the log."""
-    from PIL import Image
-
-    from minigan import viz
-
-    if rows:
-        reference = math.log(4) if settings.loss in ("minimax", "non_saturating") else None
-        viz.curves({name: np.array([row[name] for row in rows]) for name in COLUMNS}, where.folder / "curves.png",
-                   reference=reference)  # fmt: skip
-    last = rows[-1]["step"] if rows else 0
-    steps = [step for step in sorted(frames_at(settings.steps)) if step <= last and _frame(where, step).exists()]
-    frames = [np.asarray(Image.open(_frame(where, step))) for step in steps]
-    if len(frames) > 1:
-        viz.save_animation(frames, where.folder / "training.gif", [f"step {step:,}" for step in steps])
-
-
-def _frame(where: Run, step: int) -> Path:
-    return where.frames / f"step_{step:06d}.png"
-
-
-def _save_frame(where: Run, training: Training) -> None:
-    from minigan import viz
-
-    images = training.sample(64)
-    if not np.isfinite(images).all():
-        raise _diverged(training.step, where)
-    try:
-        viz.save_grid(images, _frame(where, training.step), value_range=training.model.pixels)
-    except OSError as error:
-        raise _cannot_write(where, error) from None
-
-
-def _save(where: Run, training: Training, rows: list[dict[str, float]]) -> None:
-    """The log, the samples and the checkpoint. The checkpoint comes last: what it counts is on the disk by then."""
-    from minigan import viz
-
-    arrays, facts = training.state()
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise _diverged(training.step, where)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: v if k == "step" else f"{v:.9g}" for k, v in row.items()} for row in rows)
-    try:
-        write_whole(where.log, text.getvalue().encode())
-        viz.save_grid(training.sample(64), where.folder / "samples.png", scale=2, value_range=training.model.pixels)
-        checkpoint.save(where.checkpoint, arrays, facts)
-    except OSError as error:
-        raise _cannot_write(where, error) from None
-
-
-def _cannot_write(where: Run, error: OSError) -> TrainingError:
-    return TrainingError(f"Cannot write to {where.folder}: {error.strerror or error}; {_last_good(where)}.")
-
-
-def _stop_if_diverged(row: dict[str, float], where: Run) -> None:
-    if not all(math.isfinite(value) for value in row.values()):
-        raise _diverged(row["step"], where)
-
-
-def _diverged(step: int, where: Run) -> TrainingError:
-    return TrainingError(
-        f"The numbers became infinite or NaN by step {step:,}: try a smaller --lr or another --loss; "
-        f"{_last_good(where)}."
-    )
-
-
-def _last_good(where: Run) -> str:
-    try:
-        _, facts = checkpoint.load(where.checkpoint)
-        return f"the last good checkpoint, of step {facts['step']:,}, is kept"
-    except checkpoint.CheckpointError:
-        return "there is no checkpoint yet"
-
-
-def _brief(row: dict[str, float]) -> str:
-    return "D {d_loss:.2f}  G {g_loss:.2f}  D(x) {d_real:.2f}  D(G(z)) {d_fake:.2f}".format(**row)
-
-
-class _StopSignal:
-    """True once Ctrl-C (or a polite kill) has come: the step in progress is finished first. A second one kills."""
-
-    def __init__(self) -> None:
-        self.came = False
-
-    def __enter__(self) -> _StopSignal:
-        self.before = {}
-        for name in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(ValueError):  # not in the main thread: the usual KeyboardInterrupt then
-                self.before[name] = signal.signal(name, self._note)
-        return self
-
-    def _note(self, number: int, frame: Any) -> None:
-        self.came = True
-        for name, handler in self.before.items():
-            signal.signal(name, handler)
-
-    def __exit__(self, *exception: Any) -> None:
-        for name, handler in self.before.items():
-            signal.signal(name, handler)
-
-    def __bool__(self) -> bool:
-        return self.came

@@ -27,8 +27,9 @@ FLOORS = {
     "steps": 4,
     "training": 5,
     "bench": 5,
-    "cli": 6,
-    "__main__": 7,
+    "run": 6,
+    "cli": 7,
+    "__main__": 8,
 }
 
 

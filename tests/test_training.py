@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import checkpoint, losses, training
+from minigan import checkpoint, losses
 from minigan.backend import rng, to_host
 from minigan.checkpoint import CheckpointError
 from minigan.data import load_digits
@@ -23,7 +23,8 @@ from minigan.files import write_whole
 from minigan.models import GAN, MODELS, mlp, mlp_sigmoid
 from minigan.models.mlp import chain
 from minigan.network import Sequential
-from minigan.training import Run, Settings, Training, TrainingError, read_log, run, train
+from minigan.run import COLUMNS, Run, Settings, TrainingError, read_log, run
+from minigan.training import Training, train
 
 SMALL = Settings(model="mlp-sigmoid", steps=40, batch=16, every=10)
 
@@ -61,7 +62,7 @@ def test_train_gives_the_state_after_each_step(images):
         assert {"d_value", "g_value", "g_cache", "dx_fake"} <= state.trace.keys()
         seen.append((state.step, state.measures()))
     assert [step for step, _ in seen] == [1, 2, 3]
-    assert seen[-1][1].keys() == set(training.COLUMNS)
+    assert seen[-1][1].keys() == set(COLUMNS)
 
 
 def test_real_batches_are_scaled_to_the_models_pixels_and_visit_every_image_once_an_epoch(images):
@@ -200,7 +201,7 @@ def test_kill_9_then_resume_equals_never_stopped(delay, finished, images, tmp_pa
     """In small; tests/full/kill_resume.py does it thirty times, at random moments."""
     np.save(tmp_path / "images.npy", images)
     code = (
-        "import numpy as np; from minigan.training import run, Settings\n"
+        "import numpy as np; from minigan.run import run, Settings\n"
         f"run({SMALL!r}, np.load('images.npy'), 'run', progress=False, resume=True, say=lambda t: None)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
@@ -314,7 +315,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(finished, images, tmp_path):
     before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
     np.save(tmp_path / "images.npy", images)
     code = (
-        "import numpy as np, resource; from minigan.training import run, Settings, TrainingError\n"
+        "import numpy as np, resource; from minigan.run import run, Settings, TrainingError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))\n"
         "try:\n"
         f"    run({SMALL!r}, np.load('images.npy'), 'run', progress=False, resume=True, say=lambda t: None)\n"
