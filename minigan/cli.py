@@ -212,7 +212,7 @@ def sample(options: argparse.Namespace) -> None:
     _use(options.backend)
     where = Run(options.run)
     where.settings()
-    model, facts = where.network()
+    model, facts = where.load()
     random = rng(options.seed)
     if options.interpolate:
         rows = -(-options.n // 8)

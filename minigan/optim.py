@@ -145,15 +145,13 @@ class Adam(Optimizer):
     def update(self):
         c1 = 1 - self.beta1**self.steps  # m and v start at zero; c1 and c2 undo that
         c2 = 1 - self.beta2**self.steps
+        root = math.sqrt(c2)  # taken out of the fraction, so that one division is left for each number
         for theta, g, m, v in self.pieces():
             m *= self.beta1
             m += (1 - self.beta1) * g
             v *= self.beta2
             v += (1 - self.beta2) * g * g
-            denominator = xp.sqrt(v)
-            denominator /= math.sqrt(c2)
-            denominator += self.eps
-            theta -= (self.lr / c1) * m / denominator
+            theta -= (self.lr * root / c1) * m / (xp.sqrt(v) + self.eps * root)
 
 
 def clip_gradient(network: Network, largest: float) -> Array:

@@ -103,17 +103,12 @@ class Run:
         except OSError as error:
             raise TrainingError(f"Cannot write to {self.folder}: {error.strerror or error}.") from None
 
-    def network(self, who: str = "G") -> tuple[GAN, dict[str, Any]]:
+    def load(self) -> tuple[GAN, dict[str, Any]]:
         """The model with the networks of the last checkpoint, and the checkpoint's facts."""
         arrays, facts = checkpoint.load(self.checkpoint)
         model = MODELS[self.settings().model](rng(0))
-        for name in ("G", "D"):
-            network = getattr(model, name)
-            for key, p in network.params.items():
-                saved = arrays.get(f"{name}.{key}")
-                if saved is None or saved.shape != p.shape:
-                    raise checkpoint.CheckpointError(f"{self.checkpoint} is not of the model {model.name}.")
-            load_network(network, name, arrays)
+        load_network(model.G, "G", arrays)
+        load_network(model.D, "D", arrays)
         return model, facts
 
 

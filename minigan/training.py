@@ -122,9 +122,13 @@ class Training:
 
 
 def load_network(network: Any, who: str, arrays: dict[str, np.ndarray]) -> None:
-    """Copy "who.0.W", "who.0.b", ... into the network's parameters."""
+    """Copy "who.0.W", "who.0.b", ... into the network's parameters. Raises CheckpointError when they do not fit."""
     for name, p in network.params.items():
-        p[...] = to_device(arrays[f"{who}.{name}"])
+        saved = arrays.get(f"{who}.{name}")
+        if saved is None or saved.shape != p.shape:
+            has = "has none" if saved is None else f"has shape {saved.shape}"
+            raise CheckpointError(f"This checkpoint is of another model: for {who}.{name} {p.shape} it {has}.")
+        p[...] = to_device(saved)
     network.changed()
 
 

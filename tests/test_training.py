@@ -162,7 +162,7 @@ def test_what_a_run_leaves(finished):
     with Image.open(folder / "training.gif") as gif:
         assert gif.n_frames > 10 and (folder / "training.gif").stat().st_size < 600_000
     assert json.loads((folder / "config.json").read_text())["settings"]["model"] == "mlp-sigmoid"
-    model, facts = finished.network()
+    model, facts = finished.load()
     assert facts["step"] == 40
     drawn = model.G(model.draw_noise(rng((0, 1)), 64))
     from minigan import viz
