@@ -31,6 +31,8 @@ LOG_EVERY = 10  # steps; only then do numbers cross from the device to the host
 FRAMES = 60  # pictures kept for training.gif
 COLUMNS = ("step", *MEASURES)
 GAMES = {game.name: game for game in losses.GAMES}
+# D's loss when it can tell nothing apart, a line in curves.png: D(x) = 1/2, logit 0 for hinge, 1/2 for least squares
+REFERENCES = {"minimax": math.log(4), "non_saturating": math.log(4), "hinge": 2.0, "least_squares": 0.25}
 
 
 class TrainingError(RuntimeError):
@@ -43,11 +45,11 @@ class Settings:
 
     model: str = "mlp"
     data: str = "digits"
-    steps: int = 4000
+    steps: int = 3000
     batch: int = 64
     seed: int = 0
     lr: float = 2e-4
-    loss: str = "non_saturating"
+    loss: str = "hinge"
     every: int = 500
     backend: str = "numpy"
 
@@ -205,7 +207,7 @@ def draw_pictures(where: Run, settings: Settings, rows: list[dict[str, float]]) 
     from minigan import viz
 
     if rows:
-        reference = math.log(4) if settings.loss in ("minimax", "non_saturating") else None
+        reference = REFERENCES.get(settings.loss)
         viz.curves({name: np.array([row[name] for row in rows]) for name in COLUMNS}, where.folder / "curves.png",
                    reference=reference)  # fmt: skip
     last = rows[-1]["step"] if rows else 0
