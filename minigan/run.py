@@ -45,7 +45,7 @@ class Settings:
 
     model: str = "mlp"
     data: str = "digits"
-    steps: int = 2500
+    steps: int = 3000
     batch: int = 64
     seed: int = 0
     lr: float = 2e-4
