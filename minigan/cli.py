@@ -66,6 +66,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--lr", type=float, help=f"learning rate of both players (default {default.lr})")
     p.add_argument("--loss", choices=[g.name for g in GAMES], help=f"the game (default {default.loss})")
     p.add_argument(
+        "--average",
+        type=float,
+        help=f"samples come from G's running average; the share kept a step (default {default.average}; 0: off)",
+    )
+    p.add_argument(
         "--data",
         help="digits (shipped, the default), mnist (after `minigan data mnist`), or a folder of MNIST's IDX files "
         "or of pictures (PNG, JPEG), which are made 28x28 and grey",

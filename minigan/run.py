@@ -50,6 +50,7 @@ class Settings:
     seed: int = 0
     lr: float = 2e-4
     loss: str = "hinge"
+    average: float = 0.995
     every: int = 500
     backend: str = "numpy"
 
@@ -63,6 +64,8 @@ class Settings:
                 raise ValueError(f"--{name} is a number of at least 1, but got {getattr(self, name)}.")
         if not (self.lr > 0 and math.isfinite(self.lr)):
             raise ValueError(f"--lr is a positive number, but got {self.lr}.")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"--average is a number from 0 (none) to below 1, but got {self.average}.")
         if self.seed < 0:
             raise ValueError(f"--seed is a number of at least 0, but got {self.seed}.")
 
@@ -106,10 +109,10 @@ class Run:
             raise TrainingError(f"Cannot write to {self.folder}: {error.strerror or error}.") from None
 
     def load(self) -> tuple[GAN, dict[str, Any]]:
-        """The model with the networks of the last checkpoint, and the checkpoint's facts."""
+        """The model of the last checkpoint, its G the averaged one where an average was kept, and the facts."""
         arrays, facts = checkpoint.load(self.checkpoint)
         model = MODELS[self.settings().model](rng(0))
-        load_network(model.G, "G", arrays)
+        load_network(model.G, "G_average" if self.settings().average else "G", arrays)
         load_network(model.D, "D", arrays)
         return model, facts
 
@@ -141,6 +144,7 @@ def run(
         lr=settings.lr,
         loss=GAMES[settings.loss],
         seed=settings.seed,
+        average=settings.average,
         random=random,
     )
     if resume and where.checkpoint.exists():

@@ -18,12 +18,16 @@ from minigan.models import GAN
 from minigan.optim import Adam, gradient_norm
 from minigan.steps import g_step, stacked_d_step
 
+AVERAGE_EVERY = 10  # steps from one update of the averaged G to the next: a tenth of the work, the same average
 MEASURES = ("d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm")
 
 
 class Training:
     """Everything that the next step depends on: the networks, their optimizers, the data, the noise, the step.
 
+    average: A in theta_average <- A theta_average + (1 - A) theta, the mean over some 1 / (1 - A) steps.
+    A game circles around its goal, and the mean of a circle is its centre (Yazici et al. 2019). 0: none is kept.
+    G_average: the generator that samples are drawn with: the averaged one, or G itself.
     trace: what the last step computed, under the names used in `minigan.steps` (x_real, real_logits, g_value, ...).
     """
 
@@ -36,8 +40,11 @@ class Training:
         lr: float = 2e-4,
         loss: losses.Loss = losses.non_saturating,
         seed: int = 0,
+        average: float = 0.0,
         random: Any = None,
     ) -> None:
+        if not 0 <= average < 1:
+            raise ValueError(f"average is a number from 0 (none) to below 1, but got {average}.")
         if images.shape[1:] != model.image_shape:
             raise ValueError(f"{model.name} draws images {model.image_shape}, but the data are {images.shape[1:]}.")
         if images.dtype != np.uint8:
@@ -49,6 +56,8 @@ class Training:
         self.batch, self.loss, self.seed = batch, loss, seed
         self.rng = rng(seed) if random is None else random
         self.G_optimizer, self.D_optimizer = Adam(self.G, lr), Adam(self.D, lr)
+        self.average = average
+        self.G_average = self.G.copy() if average else self.G
         self.step = 0
         self.trace: dict[str, Any] = {}
         self._epoch, self._order = -1, None
@@ -71,10 +80,17 @@ class Training:
         stacked_d_step(self.G, self.D, self.D_optimizer, self.loss, self.real_batch(), z_d, self.trace)
         g_step(self.G, self.D, self.G_optimizer, self.loss, z_g, self.trace)
         self.step += 1
+        if self.average and self.step % AVERAGE_EVERY == 0:
+            self._update_average()
+
+    def _update_average(self) -> None:
+        # at first the plain mean of all so far, so that the noise of the start is soon forgotten
+        weight = max(1 - self.average**AVERAGE_EVERY, AVERAGE_EVERY / self.step)
+        self.G_average.theta += weight * (self.G.theta - self.G_average.theta)
 
     def sample(self, n: int, seed: int = 1) -> np.ndarray:
         """n images that G draws, on the host, (n, H, W, C) in the model's pixel range; a seed stands for one z."""
-        return to_host(self.G(self.model.draw_noise(rng((self.seed, seed)), n)))
+        return to_host(self.G_average(self.model.draw_noise(rng((self.seed, seed)), n)))
 
     def measures(self) -> dict[str, float]:
         """The last step in numbers on the host: both losses, D(x), D(G(z)) and both gradient norms."""
@@ -92,6 +108,8 @@ class Training:
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and facts for a checkpoint."""
         arrays, facts = {}, {"step": self.step, "rng": rng_state(self.rng), "model": self.model.name}
+        if self.average:
+            arrays |= {f"G_average.{name}": to_host(p) for name, p in self.G_average.params.items()}
         for who, network, optimizer in self._players():
             arrays |= {f"{who}.{name}": to_host(p) for name, p in network.params.items()}
             kept = optimizer.state()
@@ -110,6 +128,8 @@ class Training:
                     f"{'is missing' if theirs is None else f'has shape {theirs.shape}'}, "
                     f"here it {'does not exist' if ours is None else f'has shape {ours.shape}'}."
                 )
+        if self.average:
+            load_network(self.G_average, "G_average", arrays)
         for who, network, optimizer in self._players():
             load_network(network, who, arrays)
             moments = {name: arrays[f"{who}_optimizer.{name}"] for name in optimizer.moments}
@@ -135,7 +155,7 @@ def load_network(network: Any, who: str, arrays: dict[str, np.ndarray]) -> None:
 def train(model: GAN, images: np.ndarray, *, steps: int, **options: Any) -> Iterator[Training]:
     """Play the game for so many steps, and give the whole state after each: networks, caches, logits, losses.
 
-    images (M, H, W, C) uint8. Options: batch, lr, loss, seed, random (a generator), as for `Training`.
+    images (M, H, W, C) uint8. Options: batch, lr, loss, seed, average, random (a generator), as for `Training`.
     """
     training = Training(model, images, **options)
     while training.step < steps:

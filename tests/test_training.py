@@ -92,6 +92,25 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(images):
     assert np.array_equal(thetas[0], thetas[1]) and not np.array_equal(thetas[0], thetas[2])
 
 
+def test_the_average_of_g_is_the_mean_of_its_steps_and_later_a_moving_one(images):
+    """By the definition of the averages, from G's theta after each tenth step; and the game does not notice."""
+    thetas, averages = [], []
+    for state in train(mlp_sigmoid(rng(0)), images, steps=60, batch=16, average=0.95):
+        if state.step % 10 == 0:
+            thetas.append(state.G.theta.copy())
+            averages.append(state.G_average.theta.copy())
+    np.testing.assert_allclose(averages[1], (thetas[0] + thetas[1]) / 2, rtol=1e-5, atol=1e-7)
+    kept = 0.95**10  # 0.6, so after two there are more than the window
+    expected = kept * averages[4] + (1 - kept) * thetas[5]
+    np.testing.assert_allclose(averages[5], expected, rtol=1e-5, atol=1e-7)
+    z = state.model.draw_noise(rng((0, 1)), 4)
+    np.testing.assert_array_equal(state.sample(4), to_host(state.G_average(z)))
+    *_, plain = train(mlp_sigmoid(rng(0)), images, steps=60, batch=16)
+    np.testing.assert_array_equal(plain.G.theta, state.G.theta)
+    with pytest.raises(ValueError, match="average is a number"):
+        Training(mlp_sigmoid(rng(0)), images, average=1.0)
+
+
 def test_looking_does_not_change_the_run(images):
     thetas = []
     for look in (False, True):
@@ -282,7 +301,9 @@ def test_a_foreign_checkpoint_is_refused(finished, images, tmp_path):
     with pytest.raises(CheckpointError, match="minigan did not write it"):
         quiet(SMALL, images, tmp_path / "run", resume=True)
     arrays, facts = checkpoint.load(finished.checkpoint)
-    state = Training(MODELS["mlp-linear"](rng(0)), images, batch=16)  # the same shapes under another name: it fits
+    state = Training(
+        MODELS["mlp-linear"](rng(0)), images, batch=16, average=SMALL.average
+    )  # the same shapes under another name: it fits
     state.load(arrays, facts)
     big = Training(mlp(rng(0)), images, batch=16)
     before = big.G.theta.copy()
