@@ -318,31 +318,40 @@ def info(options: argparse.Namespace) -> None:
 
 
 def check(options: argparse.Namespace) -> int:
-    from minigan import losses
+    from minigan import layers, losses
     from minigan.backend import rng
     from minigan.gradcheck import check_layer, check_loss, check_network
-    from minigan.layers import Dense, Dropout, Flatten, LeakyReLU, ReLU, Reshape, Sigmoid, Softmax, Softplus, Tanh
     from minigan.models.mlp import mlp
 
     _use(options.backend)
     r = rng(0)
-    layers = [
-        (Dense(7, 5, rng=r), (4, 7)),
-        (ReLU(), (4, 7)),
-        (LeakyReLU(0.2), (4, 7)),
-        (Tanh(), (4, 7)),
-        (Sigmoid(), (4, 7)),
-        (Softplus(), (4, 7)),
-        (Softmax(), (4, 7)),
-        (Reshape((2, 3)), (4, 6)),
-        (Flatten(), (4, 2, 3)),
-        (Dropout(0.3, rng=r), (4, 7)),
+    checked = [
+        (layers.Dense(7, 5, rng=r), (4, 7)),
+        (layers.ReLU(), (4, 7)),
+        (layers.LeakyReLU(0.2), (4, 7)),
+        (layers.Tanh(), (4, 7)),
+        (layers.Sigmoid(), (4, 7)),
+        (layers.Softplus(), (4, 7)),
+        (layers.Softmax(), (4, 7)),
+        (layers.Reshape((2, 3)), (4, 6)),
+        (layers.Flatten(), (4, 2, 3)),
+        (layers.Dropout(0.3, rng=r), (4, 7)),
+        (layers.Conv(2, 3, (3, 3), 2, rng=r), (2, 5, 4, 2)),
+        (layers.ConvTranspose(2, 3, (4, 4), 2, rng=r), (2, 3, 2, 2)),
+        (layers.BatchNorm(3), (4, 2, 3)),
+        (layers.LayerNorm(7), (4, 7)),
+        (layers.MaxPool((2, 2)), (2, 4, 4, 2)),
+        (layers.AveragePool((2, 2)), (2, 4, 4, 2)),
+        (layers.GlobalMaxPool(), (2, 4, 3)),
+        (layers.Upsample(2), (2, 3, 2)),
     ]
     tiny = mlp(r, image_shape=(3, 3, 1), noise=5)
-    reports = [check_layer(layer, shape) for layer, shape in layers]
+    reports = [check_layer(layer, shape) for layer, shape in checked]
     reports += [check_network(tiny.G, (4, 5), entries=40), check_network(tiny.D, (4, 3, 3, 1), entries=40)]
     reports += [check_loss(game) for game in losses.GAMES]
-    names = [repr(layer) for layer, _ in layers] + ["G of mlp", "D of mlp"] + [f"{g.name} game" for g in losses.GAMES]
+    names = (
+        [repr(layer) for layer, _ in checked] + ["G of mlp", "D of mlp"] + [f"{g.name} game" for g in losses.GAMES]
+    )
 
     width = max(map(len, names))
     print(f"{'':<{width}}  gradients  largest rel. error  verdict")

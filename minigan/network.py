@@ -100,11 +100,21 @@ class Network:
         """The gradients, under the same names as `params`: views into grad."""
         return {f"{i}.{name}": g for i, layer in enumerate(self.layers) for name, g in layer.grads.items()}
 
+    @property
+    def statistics(self) -> dict[str, Array]:
+        """What layers keep beside their parameters, batch norm's statistics: "1.mean", "1.var", ..."""
+        return {f"{i}.{name}": a for i, layer in enumerate(self.layers) for name, a in layer.statistics.items()}
+
+    @property
+    def mixes_samples(self) -> bool:
+        """Does a sample's y depend on the other samples of its batch, as batch norm's does?"""
+        return any(layer.mixes_samples for layer in self.layers)
+
     def astype(self, dtype: Any) -> Self:
         """A copy of the network, with its own theta, that computes in this dtype."""
         other = self.copy()
         for layer in other.layers:
-            for arrays in (layer.params, layer.grads):
+            for arrays in (layer.params, layer.grads, layer.statistics):
                 for name, array in arrays.items():
                     arrays[name] = array.astype(dtype)
         other._pack()

@@ -32,7 +32,27 @@ from minigan.backend import (
     use,
     xp,
 )
-from minigan.layers import Dense, Dropout, Flatten, LeakyReLU, ReLU, Reshape, Sigmoid, Softmax, Softplus, Tanh
+from minigan.layers import (
+    AveragePool,
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalMaxPool,
+    LayerNorm,
+    LeakyReLU,
+    MaxPool,
+    ReLU,
+    Reshape,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    SpectralNorm,
+    Tanh,
+    Upsample,
+)
 from minigan.network import Sequential
 from minigan.steps import d_step, g_step, stacked_d_step
 
@@ -499,7 +519,23 @@ class Rolls:
         return to_device(self.generator.random(shape, dtype=dtype))
 
 
+class Normals(Rolls):
+    """The same for layers that draw at their making and keep no generator."""
+
+    def standard_normal(self, shape, dtype):
+        return to_device(self.generator.standard_normal(shape, dtype=dtype))
+
+
 LAYERS = {  # a layer, and the shape of a batch for it
+    "AveragePool": (lambda: AveragePool((2, 2)), (2, 4, 5, 3)),
+    "BatchNorm": (lambda: BatchNorm(3), (4, 2, 3)),
+    "Conv": (lambda: Conv(2, 3, (3, 2), 2, rng=Rolls(0)), (2, 4, 5, 2)),
+    "ConvTranspose": (lambda: ConvTranspose(2, 3, (4, 3), 2, rng=Rolls(0)), (2, 3, 2, 2)),
+    "GlobalMaxPool": (GlobalMaxPool, (2, 4, 3)),
+    "LayerNorm": (lambda: LayerNorm((2, 3)), (4, 2, 3)),
+    "MaxPool": (lambda: MaxPool((2, 2), 1, 1), (2, 4, 5, 3)),
+    "SpectralNorm": (lambda: SpectralNorm(Dense(5, 3, rng=Rolls(0), bias=False), rng=Normals(1)), (4, 5)),
+    "Upsample": (Upsample, (2, 3, 2)),
     "Dense": (lambda: Dense(5, 3, rng=Rolls(0)), (4, 5)),
     "Dense without bias": (lambda: Dense(5, 3, rng=Rolls(0), bias=False), (4, 5)),
     "Dropout": (lambda: Dropout(0.3, rng=Rolls(0)), (4, 5)),

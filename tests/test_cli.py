@@ -126,7 +126,7 @@ def test_models_and_info_and_check(capsys):
     text = capsys.readouterr().out
     assert "backend numpy" in text and "BLAS" in text and "threads" in text
     assert call("check") == 0
-    assert "17 right, 0 wrong" in capsys.readouterr().out
+    assert "25 right, 0 wrong" in capsys.readouterr().out
 
 
 def test_check_fails_when_a_layer_is_wrong(monkeypatch, capsys):

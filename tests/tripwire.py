@@ -218,7 +218,9 @@ class Functions:
         if name == "ndarray":
             return TripArray
         value = getattr(self._module, name)
-        if name in NOT_IN_CUPY or (isinstance(value, ModuleType) and name not in ("linalg", "fft")):
+        if name in NOT_IN_CUPY or (
+            isinstance(value, ModuleType) and name not in ("linalg", "fft", "lib", "stride_tricks")
+        ):
             raise AttributeError(f"CuPy has no {name}, or minigan does without it: it would fail on a GPU")
         if isinstance(value, ModuleType):
             return Functions(value)

@@ -2,24 +2,36 @@
 
 from minigan.layers.activations import LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Tanh
 from minigan.layers.base import Layer, ShapeError
+from minigan.layers.conv import Conv, ConvTranspose
 from minigan.layers.dense import Dense
 from minigan.layers.dropout import Dropout
 from minigan.layers.init import dcgan, glorot, he
+from minigan.layers.norm import BatchNorm, LayerNorm, SpectralNorm
+from minigan.layers.pool import AveragePool, GlobalMaxPool, MaxPool, Upsample
 from minigan.layers.shape import Flatten, Reshape
 
 __all__ = [
+    "AveragePool",
+    "BatchNorm",
+    "Conv",
+    "ConvTranspose",
     "Dense",
     "Dropout",
     "Flatten",
+    "GlobalMaxPool",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
+    "MaxPool",
     "ReLU",
     "Reshape",
     "ShapeError",
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "SpectralNorm",
     "Tanh",
+    "Upsample",
     "dcgan",
     "glorot",
     "he",

@@ -27,11 +27,15 @@ class Layer:
     """One step of a network: `y = f(x; params)`, and by hand `dx` and `dparams` from `dy`.
 
     `params` and `grads` hold arrays under the same names. `d` + name is the gradient of the scalar loss.
+    `statistics` holds what a layer learns without a gradient: batch norm's statistics. A checkpoint keeps it, too.
     """
+
+    mixes_samples = False  # does a sample's y depend on the other samples of its batch?
 
     def __init__(self) -> None:
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
+        self.statistics: dict[str, Array] = {}
 
     def forward(self, x: Array, train: bool = True) -> tuple[Array, Any]:
         """y and the cache that backward will need; `train=False` is the layer's inference form."""
@@ -65,7 +69,7 @@ class Layer:
     def astype(self, dtype: Any) -> Layer:
         """A copy of the layer that computes in this dtype (gradient checks run in float64)."""
         other = copy.deepcopy(self)
-        for arrays in (other.params, other.grads):
+        for arrays in (other.params, other.grads, other.statistics):
             for name, array in arrays.items():
                 arrays[name] = array.astype(dtype)
         return other

@@ -1,0 +1,143 @@
+"""Pooling and upsampling: fewer places, or more, without parameters.
+
+Places are those of `Windows` in conv.py: N samples, n... places of x, o... of y, k... taps of the window, C channels.
+"""
+
+from __future__ import annotations
+
+import math
+
+from minigan.backend import xp
+from minigan.layers.base import Layer, Shape, ShapeError, batch_of
+from minigan.layers.conv import Numbers, Padding, Windows
+
+
+class _Pool(Layer):
+    """What max and average share: windows that by default lie side by side."""
+
+    def __init__(self, kernel: Numbers, stride: Numbers | None = None, padding: Padding = "valid") -> None:
+        super().__init__()
+        self.windows = Windows(kernel, kernel if stride is None else stride, padding)
+
+    def output_shape(self, shape: Shape | None) -> Shape | None:
+        w = self.windows
+        if shape is None or None in shape[:-1]:
+            return shape if shape is None else (*(None for _ in w.kernel), shape[-1])
+        if len(shape) != len(w.kernel) + 1:
+            raise ShapeError(f"{self!r} takes (N, {', '.join('DHW'[3 - len(w.kernel) :])}, C), not {batch_of(shape)}")
+        places = w.count(shape[:-1])
+        if min(places) < 1:
+            raise ShapeError(f"{self!r} cannot take {batch_of(shape)}: no window of {w.kernel} fits into it")
+        return (*places, shape[-1])
+
+    def __repr__(self) -> str:
+        w = self.windows
+        stride = "" if w.stride == w.kernel else f", stride={w.stride}"
+        padding = "" if w.padding == "valid" else f", padding={w.padding!r}"
+        return f"{type(self).__name__}({w.kernel}{stride}{padding})"
+
+
+class MaxPool(_Pool):
+    """y = the largest x of each window        x (N, n..., C)   y (N, o..., C)
+
+    dx: dy goes to the place of the largest, to the first of equals. Places outside x never win.
+    """
+
+    def forward(self, x, train=True):
+        *places, _ = self.output_shape(x.shape[1:])
+        padded, y = self.windows.pad(x, -math.inf), None
+        for _, seen in self.windows.taps(places):
+            y = padded[seen].copy() if y is None else xp.maximum(y, padded[seen], out=y)
+        return y, (x, y)
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        if not input_grad:
+            return None
+        x, y = cache
+        padded = self.windows.pad(x, -math.inf)
+        dpadded, left = xp.zeros_like(padded), xp.ones_like(y)  # left: 1 until the window's largest has been met
+        for _, seen in self.windows.taps(y.shape[1:-1]):
+            here = left * (padded[seen] == y)
+            left -= here
+            dpadded[seen] += dy * here
+        return dpadded[self.windows.inside(x.shape[1:-1])]
+
+
+class AveragePool(_Pool):
+    """y = the mean of each window        x (N, n..., C)   y (N, o..., C)
+
+    dx: each of the k places of a window gets dy / k. Places outside x hold 0 and count, as by default in PyTorch.
+    """
+
+    def forward(self, x, train=True):
+        *places, _ = self.output_shape(x.shape[1:])
+        axes = tuple(range(x.ndim - 1, x.ndim - 1 + len(self.windows.kernel)))  # k...
+        return self.windows.unfold(x, places).mean(axis=axes), x.shape[1:-1]
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        if not input_grad:
+            return None
+        sizes, kernel = cache, self.windows.kernel
+        share = (dy / math.prod(kernel)).reshape(*dy.shape[:-1], *(1 for _ in kernel), dy.shape[-1])
+        columns = xp.broadcast_to(share, (*dy.shape[:-1], *kernel, dy.shape[-1]))  # (N, o..., k..., C)
+        return self.windows.fold(columns, sizes)
+
+
+class GlobalMaxPool(Layer):
+    """y = the largest x of each channel        x (N, n..., C)   y (N, C)        dx: dy at the first of the largest"""
+
+    def forward(self, x, train=True):
+        self.output_shape(x.shape[1:])
+        rows = x.reshape(len(x), -1, x.shape[-1])  # (N, n, C)
+        return rows.max(axis=1), (x.shape, rows.argmax(axis=1))
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        if not input_grad:
+            return None
+        shape, largest = cache  # largest (N, C): its place among n
+        n = math.prod(shape[1:-1])
+        here = xp.arange(n)[:, None] == largest[:, None, :]  # (N, n, C)
+        return (dy[:, None, :] * here).reshape(shape)
+
+    def output_shape(self, shape: Shape | None) -> Shape | None:
+        if shape is not None and len(shape) < 2:
+            raise ShapeError(f"GlobalMaxPool() takes (N, places..., C), not {batch_of(shape)}")
+        return None if shape is None else (shape[-1],)
+
+
+class Upsample(Layer):
+    """Each place becomes `factor` equal ones in every dimension: x (N, n..., C)   y (N, n factor..., C)
+
+    dx: the sum of dy over the places that came of one. (Nearest neighbour.)
+    """
+
+    def __init__(self, factor: int = 2) -> None:
+        super().__init__()
+        if factor < 1:
+            raise ShapeError(f"Upsample takes a factor of at least 1, but got {factor}.")
+        self.factor = factor
+
+    def forward(self, x, train=True):
+        self.output_shape(x.shape[1:])
+        y = x
+        for axis in range(1, x.ndim - 1):
+            y = xp.repeat(y, self.factor, axis=axis)
+        return y, x.shape
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        if not input_grad:
+            return None
+        n, *sizes, c = cache
+        pairs = [number for size in sizes for number in (size, self.factor)]
+        axes = tuple(range(2, 2 + 2 * len(sizes), 2))  # (N, n, factor, ..., C)
+        return dy.reshape(n, *pairs, c).sum(axis=axes)
+
+    def output_shape(self, shape: Shape | None) -> Shape | None:
+        if shape is None:
+            return None
+        if len(shape) < 2:
+            raise ShapeError(f"{self!r} takes (N, places..., C), not {batch_of(shape)}")
+        return (*(None if n is None else n * self.factor for n in shape[:-1]), shape[-1])
+
+    def __repr__(self) -> str:
+        return f"Upsample({self.factor})"
