@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     from minigan import __version__
     from minigan.losses import GAMES
     from minigan.models import MODELS
-    from minigan.run import Settings
+    from minigan.run import DEFAULTS, Settings
 
     default = Settings()
     top = argparse.ArgumentParser(
@@ -60,11 +60,17 @@ def parser() -> argparse.ArgumentParser:
 
     p = add("train", train, "Train a model and leave a folder with its pictures, curves, log and checkpoint.")
     p.add_argument("model", choices=MODELS, help="which model (minigan models tells about them)")
-    p.add_argument("--steps", type=int, help=f"how many steps, each one of D and one of G (default {default.steps})")
+    p.add_argument(
+        "--steps",
+        type=int,
+        help=f"how many steps, each of D and of G (default {default.steps}; dcgan {DEFAULTS['dcgan']['steps']})",
+    )
     p.add_argument("--batch", type=int, help=f"images a step (default {default.batch})")
     p.add_argument("--seed", type=int, help=f"the same seed gives the same run (default {default.seed})")
     p.add_argument("--lr", type=float, help=f"learning rate of both players (default {default.lr})")
-    p.add_argument("--loss", choices=[g.name for g in GAMES], help=f"the game (default {default.loss})")
+    p.add_argument(
+        "--loss", choices=[g.name for g in GAMES], help=f"the game (default {default.loss}; dcgan non_saturating)"
+    )
     p.add_argument(
         "--average",
         type=float,
@@ -73,11 +79,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--data",
         help="digits (shipped, the default), mnist (after `minigan data mnist`), or a folder of MNIST's IDX files "
-        "or of pictures (PNG, JPEG), which are made 28x28 and grey",
+        "or of pictures (PNG, JPEG, ...)",
     )
+    p.add_argument(
+        "--size", type=int, help="cut a folder's pictures to SIZE x SIZE (default 28; dcgan: 32, 64, 128 too)"
+    )
+    p.add_argument("--grey", action="store_true", help="make a folder's pictures grey")
     p.add_argument("--out", type=Path, help="the run folder (default runs/MODEL, or the next free runs/MODEL-2, ...)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out (default: the newest of MODEL)")
-    p.add_argument("--every", type=int, help=f"steps between checkpoints (default {default.every})")
+    p.add_argument("--every", type=int, help=f"steps between checkpoints (default {default.every}; dcgan 100)")
     _add_backend(p)
     p.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -132,13 +142,21 @@ def train(options: argparse.Namespace) -> None:
     given = _given(options)
     if options.resume and where.exists():
         settings = _resumed(where.settings(), given, where.folder)
+        size, grey = settings.image_shape[0], settings.image_shape[2] == 1
+        if options.size not in (None, size) or options.grey > grey:
+            raise ValueError(
+                f"The run in {where.folder} draws images {settings.image_shape}: leave --size and --grey out."
+            )
         _use(settings.backend)
     else:
         _use(options.backend)
-        settings = Settings(**{**given, "backend": backend_name()})
-    images = load_images(settings.data)
+        settings = Settings.of(**{**given, "backend": backend_name()})
+        size, grey = options.size, options.grey
+    images = load_images(settings.data, size, grey)
+    settings = replace(settings, image_shape=images.shape[1:])
     where = run(settings, images, where.folder, resume=options.resume, progress=not options.quiet)
-    made = ("samples.png", "training.gif", "curves.png", "log.csv", "checkpoint.safetensors")
+    made = ("samples.png", "interpolation.png", "filters.png", "training.gif", "curves.png", "log.csv")
+    made += ("checkpoint.safetensors",)
     print(f"In {where.folder}: " + ", ".join(name for name in made if (where.folder / name).exists()))
 
 
@@ -178,22 +196,22 @@ def _default_folder(model: str, resume: bool) -> Path:
     return newest if resume else free
 
 
-def load_images(data: str) -> np.ndarray:
-    """The images named on the command line, (M, 28, 28, 1) uint8."""
+def load_images(data: str, size: int | None = None, grey: bool = False) -> np.ndarray:
+    """The images named on the command line, (M, H, W, C) uint8: 28x28 and grey, but for folders of pictures."""
     from minigan.data import digits
 
-    if data == "digits":
-        return digits.load_digits("train")[0]
-    if data == "mnist":
-        return digits.load_mnist(digits.mnist_folder(), "train")[0]
-    folder = Path(data)
-    if not folder.is_dir():
+    folder = None if data in ("digits", "mnist") else Path(data)
+    if folder is not None and not folder.is_dir():
         raise ValueError(f"--data is digits, mnist or a folder, and there is no folder {folder}.")
-    if any("idx" in path.name for path in folder.iterdir()):
-        return digits.load_mnist(folder, "train")[0]
+    if folder is None or any("idx" in path.name for path in folder.iterdir()):
+        if size not in (None, 28):
+            raise ValueError(f"--size is for a folder of pictures; the digits are 28x28, not {size}x{size}.")
+        if data == "digits":
+            return digits.load_digits("train")[0]
+        return digits.load_mnist(digits.mnist_folder() if data == "mnist" else folder, "train")[0]
     from minigan.data.images import load_folder
 
-    images, skipped = load_folder(folder, 28, colour=False)
+    images, skipped = load_folder(folder, size or 28, colour=not grey)
     for path, reason in skipped:
         print(f"Skipped {path.name}: {reason}", file=sys.stderr)
     return images
@@ -204,7 +222,7 @@ def load_images(data: str) -> np.ndarray:
 
 def sample(options: argparse.Namespace) -> None:
     from minigan import viz
-    from minigan.backend import rng, to_device, to_host
+    from minigan.backend import rng, to_host
     from minigan.files import write_whole
     from minigan.run import Run
 
@@ -221,8 +239,7 @@ def sample(options: argparse.Namespace) -> None:
     random = rng(options.seed)
     if options.interpolate:
         rows = -(-options.n // 8)
-        ends = to_host(model.draw_noise(random, 2 * rows)).reshape(2, rows, -1)
-        z = to_device(walk(*ends, 8).reshape(8 * rows, -1)[: options.n])  # (rows, 8, noise) -> (n, noise)
+        z = model.draw_walks(random, rows, 8)[: options.n]  # (8 rows, noise) -> (n, noise)
     else:
         z = model.draw_noise(random, options.n)
     images = to_host(model.G(z))
@@ -236,23 +253,6 @@ def sample(options: argparse.Namespace) -> None:
         columns = 8 if options.interpolate else None
         viz.save_grid(images, options.output, columns=columns, scale=options.scale, value_range=model.pixels)
     print(f"{options.n} images of {where.folder} (step {facts['step']:,}) in {options.output}")
-
-
-def walk(start: np.ndarray, end: np.ndarray, n: int) -> np.ndarray:
-    """n points from each start to each end along a great circle, (K, Z), (K, Z) -> (K, n, Z).
-
-    In many dimensions N(0, I) lies near a sphere; a straight line would pass through its empty middle
-    (White 2016). The length runs evenly from the one's to the other's.
-    """
-    lengths = [np.linalg.norm(v, axis=-1, keepdims=True) for v in (start, end)]
-    a, b = start / lengths[0], end / lengths[1]
-    t = np.linspace(0, 1, n, dtype=start.dtype)[None, :, None]  # (1, n, 1)
-    angle = np.arccos(np.clip((a * b).sum(-1), -1, 1))[:, None, None]  # (K, 1, 1)
-    a, b = a[:, None], b[:, None]
-    near = np.sin(angle) < 1e-6
-    arc = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.where(near, 1, np.sin(angle))
-    direction = np.where(near, (1 - t) * a + t * b, arc)
-    return direction * ((1 - t) * lengths[0][:, None] + t * lengths[1][:, None])
 
 
 # ---- models, data, info, check -----------------------------------------------------------------------------------

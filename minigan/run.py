@@ -22,9 +22,11 @@ from typing import Any
 import numpy as np
 
 from minigan import __version__, checkpoint, losses
-from minigan.backend import rng
+from minigan.backend import rng, to_host
 from minigan.files import write_whole
+from minigan.layers import Conv
 from minigan.models import GAN, MODELS
+from minigan.network import Network
 from minigan.training import MEASURES, Training, load_network
 
 LOG_EVERY = 10  # steps; only then do numbers cross from the device to the host
@@ -39,12 +41,17 @@ class TrainingError(RuntimeError):
     """A run cannot start or go on; the message says why, and what is left."""
 
 
+# What suits a model better than the defaults below.
+DEFAULTS: dict[str, dict[str, Any]] = {"dcgan": {"steps": 800, "loss": "non_saturating", "every": 100}}
+
+
 @dataclass(frozen=True)
 class Settings:
-    """What makes a run this run; kept in its config.json."""
+    """What makes a run this run; kept in its config.json. image_shape: (H, W, C) of the data."""
 
     model: str = "mlp"
     data: str = "digits"
+    image_shape: tuple[int, int, int] = (28, 28, 1)
     steps: int = 3000
     batch: int = 64
     seed: int = 0
@@ -54,11 +61,21 @@ class Settings:
     every: int = 500
     backend: str = "numpy"
 
+    @classmethod
+    def of(cls, model: str, **given: Any) -> Settings:
+        """A model's own defaults, and what is given."""
+        return cls(**{"model": model, **DEFAULTS.get(model, {}), **given})
+
+    def build(self, random: Any) -> GAN:
+        """The model, with weights drawn from `random`. Raises ShapeError when it does not draw such images."""
+        return MODELS[self.model](random, image_shape=self.image_shape)
+
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise ValueError(f'There is no model "{self.model}"; there are {", ".join(MODELS)}.')
         if self.loss not in GAMES:
             raise ValueError(f'There is no loss "{self.loss}"; there are {", ".join(GAMES)}.')
+        object.__setattr__(self, "image_shape", tuple(self.image_shape))  # JSON has lists only
         for name in ("steps", "batch", "every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} is a number of at least 1, but got {getattr(self, name)}.")
@@ -111,8 +128,9 @@ class Run:
     def load(self) -> tuple[GAN, dict[str, Any]]:
         """The model of the last checkpoint, its G the averaged one where an average was kept, and the facts."""
         arrays, facts = checkpoint.load(self.checkpoint)
-        model = MODELS[self.settings().model](rng(0))
-        load_network(model.G, "G_average" if self.settings().average else "G", arrays)
+        settings = self.settings()
+        model = settings.build(rng(0))
+        load_network(model.G, "G_average" if settings.average else "G", arrays)
         load_network(model.D, "D", arrays)
         return model, facts
 
@@ -128,7 +146,8 @@ def run(
 ) -> Run:
     """Train into the folder `out`, or go on with the run that is there.
 
-    Leaves samples.png, training.gif, curves.png, log.csv, config.json, checkpoint.safetensors and frames/.
+    Leaves samples.png, interpolation.png, training.gif, curves.png, log.csv, config.json, checkpoint.safetensors and
+    frames/, and filters.png where D begins with a convolution.
     A checkpoint is written every `settings.every` steps, at the end, and on Ctrl-C. Raises TrainingError.
     """
     from tqdm import tqdm
@@ -138,7 +157,7 @@ def run(
         raise TrainingError(f"{out} holds a run already: add --resume to go on with it, or choose another --out.")
     random = rng(settings.seed)
     training = Training(
-        MODELS[settings.model](random),
+        settings.build(random),
         images,
         batch=settings.batch,
         lr=settings.lr,
@@ -250,10 +269,27 @@ def _save(where: Run, training: Training, rows: list[dict[str, float]]) -> None:
     writer.writerows({k: v if k == "step" else f"{v:.9g}" for k, v in row.items()} for row in rows)
     try:
         write_whole(where.log, text.getvalue().encode())
-        viz.save_grid(training.sample(64), where.folder / "samples.png", scale=2, value_range=training.model.pixels)
+        for name, images in (("samples", training.sample(64)), ("interpolation", training.interpolate(8, 8))):
+            path = where.folder / f"{name}.png"
+            viz.save_grid(images, path, columns=8, scale=2, value_range=training.model.pixels)
+        if (filters := first_filters(training.D)) is not None:
+            viz.save_grid(filters, where.folder / "filters.png", scale=4)
         checkpoint.save(where.checkpoint, arrays, facts)
     except OSError as error:
         raise _cannot_write(where, error) from None
+
+
+def first_filters(D: Network) -> np.ndarray | None:
+    """What D's first convolution looks for, (O, k, k, I), each filter stretched to [-1, 1]; None without one.
+
+    Where images have neither one channel nor three, the first channel alone.
+    """
+    layer = next((layer for layer in D.layers if layer.params), None)
+    if not isinstance(layer, Conv) or len(layer.windows.kernel) != 2:
+        return None
+    W = to_host(layer.params["W"]).transpose(3, 0, 1, 2)  # (k, k, I, O) -> (O, k, k, I)
+    W = W if W.shape[-1] in (1, 3) else W[..., :1]
+    return W / abs(W).max(axis=(1, 2, 3), keepdims=True).clip(min=1e-12)
 
 
 def _cannot_write(where: Run, error: OSError) -> TrainingError:

@@ -16,7 +16,7 @@ from minigan.checkpoint import CheckpointError
 from minigan.layers.activations import sigmoid
 from minigan.models import GAN
 from minigan.optim import Adam, gradient_norm
-from minigan.steps import g_step, stacked_d_step
+from minigan.steps import d_step, g_step, stacked_d_step
 
 AVERAGE_EVERY = 10  # steps from one update of the averaged G to the next: a tenth of the work, the same average
 MEASURES = ("d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm")
@@ -52,10 +52,12 @@ class Training:
         if not 0 < batch <= len(images):
             raise ValueError(f"A batch of {batch} cannot be taken from {len(images)} images.")
         self.model, self.G, self.D = model, model.G, model.D
-        self.images = to_device(images)  # (M, H, W, C) uint8: to the device once
+        # (M, H, W, C) uint8, to the device once; what does not fit into memory stays in its file
+        self.images = images if isinstance(images, np.memmap) else to_device(images)
         self.batch, self.loss, self.seed = batch, loss, seed
         self.rng = rng(seed) if random is None else random
         self.G_optimizer, self.D_optimizer = Adam(self.G, lr), Adam(self.D, lr)
+        self.d_step = d_step if self.D.mixes_samples else stacked_d_step
         self.average = average
         self.G_average = self.G.copy() if average else self.G
         self.step = 0
@@ -67,17 +69,17 @@ class Training:
         epoch, place = divmod(self.step, len(self.images) // self.batch)
         if epoch != self._epoch:
             order = np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
-            self._epoch, self._order = epoch, to_device(order)
+            self._epoch, self._order = epoch, order if isinstance(self.images, np.memmap) else to_device(order)
         rows = self._order[place * self.batch : (place + 1) * self.batch]
         low, high = self.model.pixels
-        return self.images[rows].astype("float32") * ((high - low) / 255) + low
+        return to_device(self.images[rows]).astype("float32") * ((high - low) / 255) + low
 
     def advance(self) -> None:
         """One step of the game: D learns, then G."""
         z_d = self.model.draw_noise(self.rng, self.batch)
         z_g = self.model.draw_noise(self.rng, self.batch)
         self.trace = {}
-        stacked_d_step(self.G, self.D, self.D_optimizer, self.loss, self.real_batch(), z_d, self.trace)
+        self.d_step(self.G, self.D, self.D_optimizer, self.loss, self.real_batch(), z_d, self.trace)
         g_step(self.G, self.D, self.G_optimizer, self.loss, z_g, self.trace)
         self.step += 1
         if self.average and self.step % AVERAGE_EVERY == 0:
@@ -87,10 +89,16 @@ class Training:
         # at first the plain mean of all so far, so that the noise of the start is soon forgotten
         weight = max(1 - self.average**AVERAGE_EVERY, AVERAGE_EVERY / self.step)
         self.G_average.theta += weight * (self.G.theta - self.G_average.theta)
+        for name, mean in self.G_average.statistics.items():
+            mean += weight * (self.G.statistics[name] - mean)
 
     def sample(self, n: int, seed: int = 1) -> np.ndarray:
         """n images that G draws, on the host, (n, H, W, C) in the model's pixel range; a seed stands for one z."""
         return to_host(self.G_average(self.model.draw_noise(rng((self.seed, seed)), n)))
+
+    def interpolate(self, walks: int, n: int, seed: int = 2) -> np.ndarray:
+        """Walks from one z to another, n images each, (walks n, H, W, C) on the host: a row for each in a grid."""
+        return to_host(self.G_average(self.model.draw_walks(rng((self.seed, seed)), walks, n)))
 
     def measures(self) -> dict[str, float]:
         """The last step in numbers on the host: both losses, D(x), D(G(z)) and both gradient norms."""
@@ -109,9 +117,9 @@ class Training:
         """Arrays and facts for a checkpoint."""
         arrays, facts = {}, {"step": self.step, "rng": rng_state(self.rng), "model": self.model.name}
         if self.average:
-            arrays |= {f"G_average.{name}": to_host(p) for name, p in self.G_average.params.items()}
+            arrays |= network_arrays(self.G_average, "G_average")
         for who, network, optimizer in self._players():
-            arrays |= {f"{who}.{name}": to_host(p) for name, p in network.params.items()}
+            arrays |= network_arrays(network, who)
             kept = optimizer.state()
             facts[f"{who}_optimizer.steps"] = kept.pop("steps")
             arrays |= {f"{who}_optimizer.{name}": to_host(m) for name, m in kept.items()}
@@ -141,9 +149,14 @@ class Training:
         return (("G", self.G, self.G_optimizer), ("D", self.D, self.D_optimizer))
 
 
+def network_arrays(network: Any, who: str) -> dict[str, np.ndarray]:
+    """A network's parameters and statistics on the host, as "who.0.W", "who.0.b", "who.1.mean", ..."""
+    return {f"{who}.{name}": to_host(a) for name, a in (network.params | network.statistics).items()}
+
+
 def load_network(network: Any, who: str, arrays: dict[str, np.ndarray]) -> None:
-    """Copy "who.0.W", "who.0.b", ... into the network's parameters. Raises CheckpointError when they do not fit."""
-    for name, p in network.params.items():
+    """Copy `network_arrays` back into the network. Raises CheckpointError when they do not fit."""
+    for name, p in (network.params | network.statistics).items():
         saved = arrays.get(f"{who}.{name}")
         if saved is None or saved.shape != p.shape:
             has = "has none" if saved is None else f"has shape {saved.shape}"

@@ -10,6 +10,7 @@ from PIL import Image
 
 from minigan import cli
 from minigan.backend import use
+from minigan.models.gan import walk
 
 COMMANDS = ["train", "sample", "models", "data", "info", "check"]
 
@@ -98,10 +99,10 @@ def test_interpolation_walks_from_one_z_to_another(trained, tmp_path):
 
 def test_walk_meets_both_ends_and_survives_equal_ones():
     start, end = np.eye(3)[:1] * 2, np.eye(3)[1:2]
-    path = cli.walk(start, end, 5)
+    path = walk(start, end, 5)
     assert path.shape == (1, 5, 3) and np.allclose(path[:, 0], start) and np.allclose(path[:, -1], end)
     assert np.allclose(path[0, 2], 1.5 * np.sqrt(0.5) * np.array([1, 1, 0]))
-    assert np.allclose(cli.walk(start, start, 4), start)
+    assert np.allclose(walk(start, start, 4), start)
 
 
 def test_training_on_a_folder_of_pictures_skips_what_is_no_picture(tmp_path, capsys):
@@ -178,3 +179,30 @@ def test_without_cupy_one_sentence_says_what_to_install(monkeypatch, capsys):
         pass
     assert call("train", "mlp", "--backend", "cupy") == 1
     assert 'pip install "minigan[cupy13]"' in capsys.readouterr().err
+
+
+# ---- pictures of one's own ---------------------------------------------------------------------------------------
+
+
+def test_dcgan_on_a_folder_of_pictures_one_of_them_damaged(tmp_path, capsys):
+    r = np.random.default_rng(0)
+    (tmp_path / "faces").mkdir()
+    for i in range(8):
+        Image.fromarray(r.integers(0, 256, (50, 40, 3), "uint8")).save(tmp_path / "faces" / f"{i}.png")
+    (tmp_path / "faces" / "half.png").write_bytes((tmp_path / "faces" / "0.png").read_bytes()[:100])
+    run = tmp_path / "run"
+    few = ("--steps", 2, "--batch", 4, "--quiet", "--out", run)
+    assert call("train", "dcgan", "--data", tmp_path / "faces", "--size", 32, *few) == 0
+    assert "Skipped half.png" in capsys.readouterr().err
+    with Image.open(run / "filters.png") as picture:
+        assert picture.mode == "RGB"
+    assert call("train", "dcgan", "--steps", 3, "--resume", "--quiet", "--out", run) == 0
+    assert call("sample", run, "-n", 3, "-o", tmp_path / "three.npz") == 0
+    assert np.load(tmp_path / "three.npz")["images"].shape == (3, 32, 32, 3)
+    capsys.readouterr()
+    assert call("train", "dcgan", "--size", 64, "--resume", "--quiet", "--out", run) == 1
+    assert "draws images (32, 32, 3)" in capsys.readouterr().err
+    assert call("train", "dcgan", "--data", tmp_path / "faces", "--size", 50, "--quiet", "--out", tmp_path / "x") == 1
+    assert "not 50x50" in capsys.readouterr().err
+    assert call("train", "dcgan", "--size", 64, "--quiet", "--out", tmp_path / "y") == 1
+    assert "--size is for a folder of pictures" in capsys.readouterr().err

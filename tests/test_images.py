@@ -210,3 +210,13 @@ def test_errors_are_one_sentence(tmp_path):
         with pytest.raises(kind) as error:
             call()
         assert what in str(error.value) and str(error.value).endswith(".") and "\n" not in str(error.value)
+
+
+def test_what_does_not_fit_into_memory_lies_in_a_file(tmp_path):
+    for i in range(6):
+        solid((40 * i, 0, 0)).save(tmp_path / f"{i}.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    here, _ = load_folder(tmp_path, 8)
+    there, skipped = load_folder(tmp_path, 8, memory=6 * 8 * 8 * 3)
+    assert not isinstance(here, np.memmap) and isinstance(there, np.memmap)
+    assert np.array_equal(here, there) and len(there) == 6 and len(skipped) == 1

@@ -9,21 +9,25 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import minigan.run
 from minigan import checkpoint, losses
 from minigan.backend import rng, to_host
 from minigan.checkpoint import CheckpointError
 from minigan.data import load_digits
 from minigan.files import write_whole
-from minigan.models import GAN, MODELS, mlp, mlp_sigmoid
+from minigan.layers import BatchNorm, ShapeError
+from minigan.models import GAN, MODELS, dcgan, mlp, mlp_sigmoid
 from minigan.models.mlp import chain
 from minigan.network import Sequential
 from minigan.run import COLUMNS, Run, Settings, TrainingError, read_log, run
+from minigan.steps import d_step, stacked_d_step
 from minigan.training import Training, train
 
 SMALL = Settings(model="mlp-sigmoid", steps=40, batch=16, every=10)
@@ -139,6 +143,61 @@ def test_the_default_model_is_the_tutorials():
     assert sizes == [(784, 1024), (1024, 512), (512, 256), (256, 1)]
 
 
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (64, 64, 1), (128, 128, 3)])
+def test_dcgan_halves_and_doubles(shape):
+    model = dcgan(rng(0), shape, width=2)
+    assert model.image_shape == shape and model.D.output_shape(shape) == (1,)
+    images = model.G(model.draw_noise(rng(0), 2))
+    assert images.shape == (2, *shape) and abs(images).max() <= 1
+    sizes = [layer.channels for layer in model.G.layers if isinstance(layer, BatchNorm)]
+    assert sizes == ([8, 4, 2] if shape[0] == 28 else [2 * 2**i for i in range(len(sizes))][::-1])
+    with pytest.raises(ShapeError, match="not 30x30"):
+        dcgan(rng(0), (30, 30, 1))
+
+
+def test_dcgan_is_the_issues():
+    """7x7x256, 128, 64, 1 with 5x5 kernels; 64 and 128 in D."""
+    model = dcgan(rng(0))
+    shapes = [layer.params["W"].shape for net in (model.G, model.D) for layer in net.layers if "W" in layer.params]
+    assert shapes == [
+        (100, 12544),
+        (5, 5, 256, 128),
+        (5, 5, 128, 64),
+        (5, 5, 64, 1),
+        (5, 5, 1, 64),
+        (5, 5, 64, 128),
+        (6272, 1),
+    ]
+
+
+def test_batch_norm_in_d_sees_real_and_fake_apart(images):
+    assert Training(dcgan(rng(0), width=2), images, batch=8).d_step is d_step
+    assert Training(mlp_sigmoid(rng(0)), images, batch=8).d_step is stacked_d_step
+
+
+def test_a_run_with_batch_norm_resumes_bit_for_bit(images, tmp_path, monkeypatch):
+    monkeypatch.setitem(MODELS, "dcgan", partial(dcgan, width=4))
+    settings = Settings.of("dcgan", steps=20, batch=8, every=5)
+    whole = quiet(settings, images, tmp_path / "whole")
+    quiet(replace(settings, steps=5), images, tmp_path / "run")
+    monkeypatch.setattr(minigan.run, "frames_at", lambda steps: {0, 20})  # another length keeps other frames
+    quiet(settings, images, tmp_path / "run", resume=True)
+    ours, theirs = (checkpoint.load(where.checkpoint)[0] for where in (Run(tmp_path / "run"), whole))
+    assert "G.2.mean" in ours and "G_average.2.var" in ours
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+    assert (whole.folder / "filters.png").read_bytes() == (tmp_path / "run" / "filters.png").read_bytes()
+
+
+def test_images_in_a_file_train_as_those_in_memory(images, tmp_path):
+    there = np.memmap(tmp_path / "images", np.uint8, "w+", shape=images.shape)
+    there[:] = images
+    thetas = []
+    for source in (images, there):
+        *_, last = train(mlp_sigmoid(rng(0)), source, steps=3, batch=16)
+        thetas.append(last.G.theta)
+    assert np.array_equal(*thetas)
+
+
 def test_a_pair_that_does_not_meet_is_refused():
     r = rng(0)
     with pytest.raises(ValueError, match=r"G and D do not meet: G draws \(N, 9\)"):
@@ -166,6 +225,7 @@ def test_what_a_run_leaves(finished):
     folder = finished.folder
     names = {
         "samples.png",
+        "interpolation.png",
         "training.gif",
         "curves.png",
         "log.csv",

@@ -7,20 +7,27 @@ N pictures, each size x size; C is 3 in colour and 1 in grey.
 """
 
 import contextlib
+import math
+import tempfile
 import warnings
 from pathlib import Path
 
 import numpy as np
 
+MEMORY = 2**30  # bytes of pictures kept in memory: 87,000 of 64x64 in colour
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP", ".gif": "GIF"}
 
 
-def load_folder(folder: str | Path, size: int, colour: bool = True) -> tuple[np.ndarray, list[tuple[Path, str]]]:
+def load_folder(
+    folder: str | Path, size: int, colour: bool = True, memory: int = MEMORY
+) -> tuple[np.ndarray, list[tuple[Path, str]]]:
     """Every picture directly in `folder`, sorted by name: images uint8 (N, size, size, C), and the skipped files.
 
     Each picture is turned upright (EXIF), cropped to the square in its middle and resized with antialiasing.
     Transparent parts become black, and of an animation the first frame is taken. `skipped` holds (path, reason)
-    pairs. Files with other suffixes than those of FORMATS are passed over.
+    pairs. Files with other suffixes than those of FORMATS are passed over. Where the array would take more than
+    `memory` bytes, it lies in a temporary file (np.memmap), of which the system holds in memory what it has room for;
+    the file goes when the array goes.
     Raises FileNotFoundError without such a folder, ValueError if size < 1 or if no picture could be read.
     """
     folder = Path(folder)
@@ -28,18 +35,27 @@ def load_folder(folder: str | Path, size: int, colour: bool = True) -> tuple[np.
         raise ValueError(f"size must be a whole number of pixels, at least 1, but it is {size}.")
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}: check its name.")
-    images, skipped = [], []
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in FORMATS or path.is_dir():
-            continue
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in FORMATS and not p.is_dir())
+    images, skipped = _room(len(paths), (size, size, 3 if colour else 1), memory), []
+    count = 0
+    for path in paths:
         try:
-            images.append(_read(path, size, colour))
+            images[count] = _read(path, size, colour)
+            count += 1
         except Exception as error:  # a damaged file makes Pillow raise nearly anything, from EOFError to SyntaxError
             skipped.append((path, _reason(path, error)))
-    if not images:
+    if not count:
         first = f": the first of {len(skipped)} files, {skipped[0][0].name}, {skipped[0][1]}" if skipped else ""
         raise ValueError(f"No picture ({' '.join(FORMATS)}) in {folder} could be read{first}.")
-    return np.stack(images), skipped
+    return images[:count], skipped
+
+
+def _room(n: int, shape: tuple[int, int, int], memory: int) -> np.ndarray:
+    """An array (n, *shape) uint8, in memory or in a file without a name."""
+    if n * math.prod(shape) <= memory:
+        return np.empty((n, *shape), np.uint8)
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, np.uint8, "w+", shape=(n, *shape))
 
 
 def _read(path: Path, size: int, colour: bool) -> np.ndarray:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from minigan.backend import Array
+import numpy as np
+
+from minigan.backend import Array, to_device, to_host
 from minigan.layers import ShapeError
 from minigan.layers.base import batch_of
 from minigan.network import Network
@@ -40,3 +42,25 @@ class GAN:
     def draw_noise(self, rng: Any, n: int) -> Array:
         """z (n, noise) from N(0, I), float32, drawn on the device."""
         return rng.standard_normal((n, self.noise), dtype="float32")
+
+    def draw_walks(self, rng: Any, walks: int, n: int) -> Array:
+        """n points of z on the way from one drawn z to another, for each walk: (walks n, noise)."""
+        ends = to_host(self.draw_noise(rng, 2 * walks)).reshape(2, walks, -1)
+        return to_device(walk(*ends, n).reshape(walks * n, -1))
+
+
+def walk(start: np.ndarray, end: np.ndarray, n: int) -> np.ndarray:
+    """n points from each start to each end along a great circle, (K, Z), (K, Z) -> (K, n, Z).
+
+    In many dimensions N(0, I) lies near a sphere; a straight line would pass through its empty middle
+    (White 2016). The length runs evenly from the one's to the other's.
+    """
+    lengths = [np.linalg.norm(v, axis=-1, keepdims=True) for v in (start, end)]
+    a, b = start / lengths[0], end / lengths[1]
+    t = np.linspace(0, 1, n, dtype=start.dtype)[None, :, None]  # (1, n, 1)
+    angle = np.arccos(np.clip((a * b).sum(-1), -1, 1))[:, None, None]  # (K, 1, 1)
+    a, b = a[:, None], b[:, None]
+    near = np.sin(angle) < 1e-6
+    arc = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.where(near, 1, np.sin(angle))
+    direction = np.where(near, (1 - t) * a + t * b, arc)
+    return direction * ((1 - t) * lengths[0][:, None] + t * lengths[1][:, None])
