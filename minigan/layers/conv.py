@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from minigan.backend import Array, on_host, xp
 from minigan.layers.base import Layer, Shape, ShapeError, batch_of
 from minigan.layers.init import glorot
+from minigan.threads import in_lanes
 
 Numbers = int | tuple[int, ...]
 Padding = str | int | tuple[int | tuple[int, int], ...]
@@ -76,39 +77,40 @@ class Windows:
         spans = zip(sizes, self.sides(sizes), self.reach, self.stride)
         return tuple((n + before + after - r) // s + 1 for n, (before, after), r, s in spans)
 
-    def taps(self, places: Shape) -> Iterator[tuple[tuple, tuple]]:
-        """For each tap of the kernel: where it stands in the columns, and which places of x it sees, as slices."""
-        for tap in itertools.product(*map(range, self.kernel)):
-            seen = [slice(t * d, t * d + (o - 1) * s + 1, s)
-                    for t, d, o, s in zip(tap, self.dilation, places, self.stride)]  # fmt: skip
-            yield (..., *tap, slice(None)), (slice(None), *seen)
+    def view(self, x: Array, places: Shape) -> Array:
+        """x with its zeros, seen window by window, nothing copied: (N, o..., k..., I). Windows may share numbers."""
+        sample, *steps, channel = x.strides
+        strides = (sample, *(n * s for n, s in zip(steps, self.stride)),
+                   *(n * d for n, d in zip(steps, self.dilation)), channel)  # fmt: skip
+        return xp.lib.stride_tricks.as_strided(x, (len(x), *places, *self.kernel, x.shape[-1]), strides)
 
     def unfold(self, x: Array, places: Shape) -> Array:
         """Every window of x: (N, n..., I) -> (N, o..., k..., I). Places outside x hold 0."""
-        x = self.pad(x)
-        sample, *steps, channel = x.strides
-        # a view in which overlapping windows stand side by side: to go one place on is to go `stride` steps in x
-        strides = (sample, *(n * s for n, s in zip(steps, self.stride)),
-                   *(n * d for n, d in zip(steps, self.dilation)), channel)  # fmt: skip
-        shape = (len(x), *places, *self.kernel, x.shape[-1])
-        return xp.ascontiguousarray(xp.lib.stride_tricks.as_strided(x, shape, strides))
+        return xp.ascontiguousarray(self.view(self.pad(x), places))
+
+    def fold(self, columns: Array, sizes: Shape) -> Array:
+        """The transpose of `unfold`: (N, o..., k..., I) -> (N, n..., I), each number added to the place it came from.
+
+        Windows that share places must be added one after the other: so every m-th at a time, m far enough apart.
+        """
+        places = columns.shape[1 : 1 + len(sizes)]
+        x = xp.zeros(self.padded(columns.shape[0], sizes, columns.shape[-1]), dtype=columns.dtype)
+        windows, apart = self.view(x, places), [-(-r // s) for r, s in zip(self.reach, self.stride)]
+        for first in itertools.product(*map(range, apart)):
+            disjoint = (slice(None), *(slice(f, None, m) for f, m in zip(first, apart)))
+            windows[disjoint] += columns[disjoint]
+        return x[self.inside(sizes)]
 
     def pad(self, x: Array, value: float = 0.0) -> Array:
         """x with its borders, contiguous."""
         sizes = x.shape[1:-1]
-        wide = [n + before + after for n, (before, after) in zip(sizes, self.sides(sizes))]
-        padded = xp.full((len(x), *wide, x.shape[-1]), value, dtype=x.dtype)
+        padded = xp.full(self.padded(len(x), sizes, x.shape[-1]), value, dtype=x.dtype)
         padded[self.inside(sizes)] = x
         return padded
 
-    def fold(self, columns: Array, sizes: Shape) -> Array:
-        """The transpose of `unfold`: (N, o..., k..., I) -> (N, n..., I), each tap added to the place it saw."""
-        places, sides = columns.shape[1 : 1 + len(sizes)], self.sides(sizes)
-        padded = [n + before + after for n, (before, after) in zip(sizes, sides)]
-        x = xp.zeros((len(columns), *padded, columns.shape[-1]), dtype=columns.dtype)
-        for tap, seen in self.taps(places):
-            x[seen] += columns[tap]
-        return x[self.inside(sizes)]
+    def padded(self, n: int, sizes: Shape, channels: int) -> tuple[int, ...]:
+        """The shape of n samples with their borders."""
+        return (n, *(size + before + after for size, (before, after) in zip(sizes, self.sides(sizes))), channels)
 
     def inside(self, sizes: Shape) -> tuple[slice, ...]:
         """Where x lies in x with its zeros, as slices."""
@@ -122,9 +124,13 @@ def correlate(x: Array, W: Array, windows: Windows, places: Shape) -> Array:
     """y = unfold(x) W: the convolution, which strictly speaking is a correlation: the kernel is not turned round."""
     W = W.reshape(-1, W.shape[-1])  # (k I, O)
     y = xp.empty((len(x), *places, W.shape[1]), dtype=x.dtype)
-    for part in parts(len(x), math.prod(places) * len(W)):
-        columns = windows.unfold(x[part], places)
-        y[part] = (columns.reshape(-1, len(W)) @ W).reshape(y[part].shape)  # (N o, k I) (k I, O) -> (N o, O)
+
+    def work(lane):
+        for part in lane:
+            columns = windows.unfold(x[part], places)
+            y[part] = (columns.reshape(-1, len(W)) @ W).reshape(y[part].shape)  # (N o, k I) (k I, O) -> (N o, O)
+
+    in_lanes(work, parts(len(x), math.prod(places) * len(W)))
     return y
 
 
@@ -133,9 +139,13 @@ def spread(y: Array, W: Array, windows: Windows, sizes: Shape) -> Array:
     n_in, n_out = W.shape[-2:]
     places, W = y.shape[1:-1], W.reshape(-1, n_out)  # (k I, O)
     x = xp.empty((len(y), *sizes, n_in), dtype=y.dtype)
-    for part in parts(len(y), math.prod(places) * len(W)):
-        columns = y[part].reshape(-1, n_out) @ W.T  # (N o, O) (O, k I) -> (N o, k I)
-        x[part] = windows.fold(columns.reshape(-1, *places, *windows.kernel, n_in), sizes)
+
+    def work(lane):
+        for part in lane:
+            columns = y[part].reshape(-1, n_out) @ W.T  # (N o, O) (O, k I) -> (N o, k I)
+            x[part] = windows.fold(columns.reshape(-1, *places, *windows.kernel, n_in), sizes)
+
+    in_lanes(work, parts(len(y), math.prod(places) * len(W)))
     return x
 
 
@@ -143,17 +153,24 @@ def weight_gradient(x: Array, dy: Array, windows: Windows) -> Array:
     """dW = unfold(x)^T dy, (k..., I, O)."""
     n_in, n_out, places = x.shape[-1], dy.shape[-1], dy.shape[1:-1]
     rows = math.prod(windows.kernel) * n_in
-    dW = xp.zeros((rows, n_out), dtype=x.dtype)
-    for part in parts(len(x), math.prod(places) * rows):
-        columns = windows.unfold(x[part], places).reshape(-1, rows)
-        dW += columns.T @ dy[part].reshape(-1, n_out)  # (k I, N o) (N o, O) -> (k I, O)
+
+    def work(lane):
+        dW = xp.zeros((rows, n_out), dtype=x.dtype)
+        for part in lane:
+            columns = windows.unfold(x[part], places).reshape(-1, rows)
+            dW += columns.T @ dy[part].reshape(-1, n_out)  # (k I, N o) (N o, O) -> (k I, O)
+        return dW
+
+    dW, *others = in_lanes(work, parts(len(x), math.prod(places) * rows))
+    for other in others:
+        dW += other
     return dW.reshape(*windows.kernel, n_in, n_out)
 
 
-def parts(n: int, each: int) -> Iterator[slice]:
+def parts(n: int, each: int) -> list[slice]:
     """The batch in parts whose columns, so many numbers a sample, fit the CPU's cache; on a GPU, its memory."""
     step = max(1, (COLUMNS if on_host() else 2**28) // max(each, 1))
-    return (slice(start, start + step) for start in range(0, n, step))
+    return [slice(start, start + step) for start in range(0, n, step)]
 
 
 # ---- the two layers -----------------------------------------------------------------------------------------------

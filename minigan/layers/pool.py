@@ -18,6 +18,8 @@ class _Pool(Layer):
     def __init__(self, kernel: Numbers, stride: Numbers | None = None, padding: Padding = "valid") -> None:
         super().__init__()
         self.windows = Windows(kernel, kernel if stride is None else stride, padding)
+        dims = len(self.windows.kernel)
+        self.taps = tuple(range(1 + dims, 1 + 2 * dims))  # the axes of k... in (N, o..., k..., C)
 
     def output_shape(self, shape: Shape | None) -> Shape | None:
         w = self.windows
@@ -45,22 +47,22 @@ class MaxPool(_Pool):
 
     def forward(self, x, train=True):
         *places, _ = self.output_shape(x.shape[1:])
-        padded, y = self.windows.pad(x, -math.inf), None
-        for _, seen in self.windows.taps(places):
-            y = padded[seen].copy() if y is None else xp.maximum(y, padded[seen], out=y)
+        y = self.windows.view(self.windows.pad(x, -math.inf), places).max(axis=self.taps)
         return y, (x, y)
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         if not input_grad:
             return None
         x, y = cache
-        padded = self.windows.pad(x, -math.inf)
-        dpadded, left = xp.zeros_like(padded), xp.ones_like(y)  # left: 1 until the window's largest has been met
-        for _, seen in self.windows.taps(y.shape[1:-1]):
-            here = left * (padded[seen] == y)
-            left -= here
-            dpadded[seen] += dy * here
-        return dpadded[self.windows.inside(x.shape[1:-1])]
+        places, kernel = y.shape[1:-1], self.windows.kernel
+        columns = self.windows.view(self.windows.pad(x, -math.inf), places)  # (N, o..., k..., C)
+        order = (*range(len(places) + 1), columns.ndim - 1, *self.taps)
+        rows = columns.transpose(order).reshape(*y.shape, -1)  # (N, o..., C, k)
+        first = rows.argmax(axis=-1)[..., None]
+        hits = (xp.arange(math.prod(kernel)) == first) * dy[..., None]  # (N, o..., C, k)
+        back = (*range(len(places) + 1), *range(len(places) + 2, columns.ndim), len(places) + 1)
+        hits = hits.reshape(*y.shape, *kernel).transpose(back)  # (N, o..., k..., C)
+        return self.windows.fold(hits, x.shape[1:-1])
 
 
 class AveragePool(_Pool):
@@ -71,8 +73,7 @@ class AveragePool(_Pool):
 
     def forward(self, x, train=True):
         *places, _ = self.output_shape(x.shape[1:])
-        axes = tuple(range(x.ndim - 1, x.ndim - 1 + len(self.windows.kernel)))  # k...
-        return self.windows.unfold(x, places).mean(axis=axes), x.shape[1:-1]
+        return self.windows.view(self.windows.pad(x), places).mean(axis=self.taps), x.shape[1:-1]
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         if not input_grad:
