@@ -42,9 +42,9 @@ def parser() -> argparse.ArgumentParser:
     from minigan import __version__
     from minigan.losses import GAMES
     from minigan.models import MODELS
-    from minigan.run import DEFAULTS, Settings
+    from minigan.run import Settings
 
-    default = Settings()
+    default, dcgan = Settings(), Settings.of("dcgan")
     top = argparse.ArgumentParser(
         prog="minigan",
         description="Generative adversarial networks by hand: train them, look at what they draw, check gradients.",
@@ -63,13 +63,13 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--steps",
         type=int,
-        help=f"how many steps, each of D and of G (default {default.steps}; dcgan {DEFAULTS['dcgan']['steps']})",
+        help=f"how many steps, each of D and of G (default {default.steps}; dcgan {dcgan.steps})",
     )
-    p.add_argument("--batch", type=int, help=f"images a step (default {default.batch})")
+    p.add_argument("--batch", type=int, help=f"images a step (default {default.batch}; dcgan {dcgan.batch})")
     p.add_argument("--seed", type=int, help=f"the same seed gives the same run (default {default.seed})")
-    p.add_argument("--lr", type=float, help=f"learning rate of both players (default {default.lr})")
+    p.add_argument("--lr", type=float, help=f"learning rate of both players (default {default.lr}; dcgan {dcgan.lr})")
     p.add_argument(
-        "--loss", choices=[g.name for g in GAMES], help=f"the game (default {default.loss}; dcgan non_saturating)"
+        "--loss", choices=[g.name for g in GAMES], help=f"the game (default {default.loss}; dcgan {dcgan.loss})"
     )
     p.add_argument(
         "--average",
@@ -87,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--grey", action="store_true", help="make a folder's pictures grey")
     p.add_argument("--out", type=Path, help="the run folder (default runs/MODEL, or the next free runs/MODEL-2, ...)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out (default: the newest of MODEL)")
-    p.add_argument("--every", type=int, help=f"steps between checkpoints (default {default.every}; dcgan 100)")
+    p.add_argument("--every", type=int, help=f"steps between checkpoints (default {default.every}; dcgan {dcgan.every})")
     _add_backend(p)
     p.add_argument("--quiet", action="store_true", help="no progress bar")
 

@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from threadpoolctl import threadpool_info
 
-from minigan import threads
 from minigan.backend import rng, to_device, to_host
 from minigan.gradcheck import check_layer
 from minigan.layers import Conv, ConvTranspose, ShapeError
@@ -158,23 +156,6 @@ def test_parts_of_the_batch_change_nothing(backend, monkeypatch):
         assert not np.shares_memory(to_host(y), to_host(other))
     for one, all_ in zip(*results):
         np.testing.assert_allclose(one, all_, rtol=1e-12)
-
-
-def test_lanes_change_nothing_and_leave_nothing_behind(monkeypatch):
-    monkeypatch.setattr(module, "COLUMNS", 300)  # so that there are several parts to deal out
-    x, W, y = random(0, (7, 6, 6, 2), (3, 3, 2, 4), (7, 3, 3, 4))
-    windows = Windows((3, 3), 2, "same")
-    work = lambda: (correlate(x, W, windows, (3, 3)), spread(y, W, windows, (6, 6)), weight_gradient(x, y, windows))
-    alone = work()
-    with threads.lanes(3):
-        shared, again = work(), work()
-        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
-        with pytest.raises(ZeroDivisionError):
-            threads.in_lanes(lambda lane: 1 // (lane[0] - 1), [0, 1, 2])  # what fails in a lane is heard of
-    assert (threads._lanes, threads._pool) == (1, None)
-    for one, other, third in zip(alone, shared, again):
-        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
-        np.testing.assert_array_equal(other, third)
 
 
 def test_7_to_14_to_28_and_back():

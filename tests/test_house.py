@@ -13,7 +13,6 @@ PACKAGE = Path(__file__).parent.parent / "minigan"
 FLOORS = {
     "backend": 0,
     "files": 0,
-    "threads": 0,
     "layers": 1,
     "network": 2,
     "losses": 2,

@@ -23,7 +23,6 @@ from typing import Any
 from minigan.backend import Array, on_host, xp
 from minigan.layers.base import Layer, Shape, ShapeError, batch_of
 from minigan.layers.init import glorot
-from minigan.threads import in_lanes
 
 Numbers = int | tuple[int, ...]
 Padding = str | int | tuple[int | tuple[int, int], ...]
@@ -124,13 +123,9 @@ def correlate(x: Array, W: Array, windows: Windows, places: Shape) -> Array:
     """y = unfold(x) W: the convolution, which strictly speaking is a correlation: the kernel is not turned round."""
     W = W.reshape(-1, W.shape[-1])  # (k I, O)
     y = xp.empty((len(x), *places, W.shape[1]), dtype=x.dtype)
-
-    def work(lane):
-        for part in lane:
-            columns = windows.unfold(x[part], places)
-            y[part] = (columns.reshape(-1, len(W)) @ W).reshape(y[part].shape)  # (N o, k I) (k I, O) -> (N o, O)
-
-    in_lanes(work, parts(len(x), math.prod(places) * len(W)))
+    for part in parts(len(x), math.prod(places) * len(W)):
+        columns = windows.unfold(x[part], places).reshape(-1, len(W))
+        y[part] = (columns @ W).reshape(y[part].shape)  # (N o, k I) (k I, O) -> (N o, O)
     return y
 
 
@@ -139,13 +134,9 @@ def spread(y: Array, W: Array, windows: Windows, sizes: Shape) -> Array:
     n_in, n_out = W.shape[-2:]
     places, W = y.shape[1:-1], W.reshape(-1, n_out)  # (k I, O)
     x = xp.empty((len(y), *sizes, n_in), dtype=y.dtype)
-
-    def work(lane):
-        for part in lane:
-            columns = y[part].reshape(-1, n_out) @ W.T  # (N o, O) (O, k I) -> (N o, k I)
-            x[part] = windows.fold(columns.reshape(-1, *places, *windows.kernel, n_in), sizes)
-
-    in_lanes(work, parts(len(y), math.prod(places) * len(W)))
+    for part in parts(len(y), math.prod(places) * len(W)):
+        columns = y[part].reshape(-1, n_out) @ W.T  # (N o, O) (O, k I) -> (N o, k I)
+        x[part] = windows.fold(columns.reshape(-1, *places, *windows.kernel, n_in), sizes)
     return x
 
 
@@ -153,17 +144,10 @@ def weight_gradient(x: Array, dy: Array, windows: Windows) -> Array:
     """dW = unfold(x)^T dy, (k..., I, O)."""
     n_in, n_out, places = x.shape[-1], dy.shape[-1], dy.shape[1:-1]
     rows = math.prod(windows.kernel) * n_in
-
-    def work(lane):
-        dW = xp.zeros((rows, n_out), dtype=x.dtype)
-        for part in lane:
-            columns = windows.unfold(x[part], places).reshape(-1, rows)
-            dW += columns.T @ dy[part].reshape(-1, n_out)  # (k I, N o) (N o, O) -> (k I, O)
-        return dW
-
-    dW, *others = in_lanes(work, parts(len(x), math.prod(places) * rows))
-    for other in others:
-        dW += other
+    dW = xp.zeros((rows, n_out), dtype=x.dtype)
+    for part in parts(len(x), math.prod(places) * rows):
+        columns = windows.unfold(x[part], places).reshape(-1, rows)
+        dW += columns.T @ dy[part].reshape(-1, n_out)  # (k I, N o) (N o, O) -> (k I, O)
     return dW.reshape(*windows.kernel, n_in, n_out)
 
 

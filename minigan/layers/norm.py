@@ -18,6 +18,11 @@ def column_sums(x: Array) -> Array:
     return xp.ones(len(x), dtype=x.dtype) @ x
 
 
+def column_products(x: Array, y: Array) -> Array:
+    """The sum over the rows of x y, without an array for x y: (M, C), (M, C) -> (C,)."""
+    return xp.einsum("mc,mc->c", x, y)
+
+
 class BatchNorm(Layer):
     """y = gamma xhat + beta,  xhat = (x - mean) / sqrt(var + eps)        x, y (N, ..., C)   gamma, beta (C,)
 
@@ -67,7 +72,7 @@ class BatchNorm(Layer):
             )
         mean = column_sums(rows) / m
         centred = rows - mean  # not E[x^2] - mean^2, which in float32 loses all digits where x hardly varies
-        var = column_sums(centred * centred) / m
+        var = column_products(centred, centred) / m
         for name, new in (("mean", mean), ("var", var * (m / (m - 1)))):
             self.statistics[name] *= self.decay
             self.statistics[name] += (1 - self.decay) * new
@@ -76,7 +81,7 @@ class BatchNorm(Layer):
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         centred, scale, train = cache
         shape, dy = dy.shape, dy.reshape(-1, self.channels)  # (M, C)
-        dbeta, dgamma = column_sums(dy), column_sums(dy * centred) * scale
+        dbeta, dgamma = column_sums(dy), column_products(dy, centred) * scale
         if param_grads:
             self.grads["beta"] += dbeta
             self.grads["gamma"] += dgamma
@@ -131,7 +136,7 @@ class LayerNorm(Layer):
         shape, dy = dy.shape, dy.reshape(xhat.shape)  # (M, F)
         if param_grads:
             self.grads["beta"] += column_sums(dy).reshape(self.features)
-            self.grads["gamma"] += column_sums(dy * xhat).reshape(self.features)
+            self.grads["gamma"] += column_products(dy, xhat).reshape(self.features)
         if not input_grad:
             return None
         g = dy * self.params["gamma"].ravel()
