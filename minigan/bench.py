@@ -4,18 +4,22 @@
 
 Every contestant runs in a process of its own, one after the other, round after round: in one process, two libraries
 disturb each other's threads and memory. All compute with the same number of threads, from the same weights, under
-an allocator that keeps its memory instead of handing it back to the kernel after every step. The very first step of
-each is taken on one given batch and its gradients are compared, so that it is seen that all do the same work.
+an allocator that keeps its memory instead of handing it back to the kernel after every step. Before, each takes one
+step on one given batch and the gradients are compared, so that it is seen that all do the same work. That is done in
+float64: in float32, a rounding that carries one number over ReLU's kink shows as much as a small mistake would.
 
-A new case is one more entry of CASES: the count of its products, its start, a small function for each contestant.
+A new GAN is one more entry of CASES: its networks, written once in minigan's layers, and who takes part; PyTorch's
+are translated from them. Any other case gives its count of products, its start and a function for each contestant.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -23,33 +27,39 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigan.backend import rng, to_device, to_host, use, xp
-from minigan.layers import Dense, LeakyReLU, ReLU, Tanh, he
+from minigan.layers import BatchNorm, Conv, ConvTranspose, Dense, Flatten, Layer, LeakyReLU, ReLU, Reshape, Tanh, he
+from minigan.layers import dcgan as normal
+from minigan.layers.base import Shape
 from minigan.losses import non_saturating
 from minigan.network import Sequential
 from minigan.optim import Adam
 from minigan.steps import d_step, g_step, stacked_d_step
 
 MINIGAN, TUTORIAL, BEST = "minigan", "PyTorch as tutorials write it", "PyTorch best"
-WARM_UP = 30  # steps before the clock counts
+WARM_UP = 30  # steps before the clock counts, or fewer if they take longer than what is counted
+NOISE = 100  # numbers in z
 QUIET_ALLOCATOR = {  # settings of glibc's malloc; they mean nothing elsewhere
     "MALLOC_MMAP_THRESHOLD_": "33554432",
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
     "MALLOC_TOP_PAD_": "67108864",
 }
-Start = dict[str, np.ndarray]  # weights as "G.0.W", data, and what a player's first step is given, as "first.G.0"
+Start = dict[str, np.ndarray]  # weights as "G.0.W", images, first inputs as "first.x_real"; all in one dtype
+Networks = Callable[[Any], tuple[Sequential, Sequential]]  # G and D from a random generator
+Sizes = tuple[tuple[int, int], ...]  # (side, channels) of an image on its way through a network
 
 
 class Player(NamedTuple):
     """One player's part of a training step, which is `step(*draw())` for each player in turn."""
 
-    draw: Callable[[], tuple]  # fresh inputs
+    first: tuple  # inputs of the step whose gradients are compared
+    draw: Callable[[], tuple]  # fresh inputs, float32
     step: Callable[..., Any]
     gradients: Callable[[], dict[str, np.ndarray]]  # of the last step, under minigan's names, in minigan's shapes
 
@@ -57,77 +67,139 @@ class Player(NamedTuple):
 class Case(NamedTuple):
     """What is measured: a training step, as each contestant writes it."""
 
+    batches: tuple[int, ...]  # where --batch names no others
     flop: Callable[[int], float]  # of a batch: the products that no way of writing the step can spare
     start: Callable[[int], Start]  # of a batch
     contestants: dict[str, Callable[[Start, int, str], dict[str, Player]]]  # name: make(start, batch, device)
 
 
-# ---- mlp: a GAN of Dense layers for images of 784 pixels ---------------------------------------------------------
-
-G_SIZES, D_SIZES = (100, 256, 512, 1024, 784), (784, 1024, 512, 256, 1)
+# ---- the networks, images (N, H, W, C) ----------------------------------------------------------------------------
 
 
-def mlp_flop(batch: int) -> float:
-    g, d = (sum(n * m for n, m in pairwise(sizes)) for sizes in (G_SIZES, D_SIZES))
-    of_d_step = g + 2 * (3 * d - D_SIZES[0] * D_SIZES[1])  # 3: forward, dW, dx; but nobody wants the first dx
-    of_g_step = 3 * g - G_SIZES[0] * G_SIZES[1] + 2 * d  # through D: forward, dx
+def mlp(r: Any) -> tuple[Sequential, Sequential]:
+    """Dense layers for images of 784 pixels."""
+
+    def chain(sizes, hidden, *last):
+        layers = [layer for n, m in pairwise(sizes) for layer in (Dense(n, m, rng=r, init=he), hidden())]
+        return Sequential(*layers[:-1], *last)
+
+    return chain((NOISE, 256, 512, 1024, 784), ReLU, Tanh()), chain((784, 1024, 512, 256, 1), LeakyReLU)
+
+
+def dcgan(r: Any, kernel: int, up: Sizes, down: Sizes) -> tuple[Sequential, Sequential]:
+    """The networks of minigan.models.dcgan for gray images, but with as many zeros before x as after, as PyTorch has.
+
+    ("same" puts an odd zero at the end.) up: in G, from the first image to the last. down: in D.
+    """
+    k, pad, of_all = (kernel, kernel), (kernel - 1) // 2, {"rng": r, "init": normal}
+    low, n = up[0]
+    G: list[Layer] = [Dense(NOISE, low * low * n, bias=False, **of_all), Reshape((low, low, n))]
+    for (low, n), (high, m) in pairwise(up):
+        stride = high // low
+        odd = stride + 2 * pad - kernel
+        G += [BatchNorm(n), ReLU(), ConvTranspose(n, m, k, stride, pad, odd, bias=m == 1, **of_all)]
+    D: list[Layer] = []
+    for (high, n), (low, m) in pairwise(down):
+        D += [Conv(n, m, k, high // low, pad, bias=n == 1, **of_all)]
+        D += [LeakyReLU()] if n == 1 else [BatchNorm(m), LeakyReLU()]
+    return Sequential(*G, Tanh()), Sequential(*D, Flatten(), Dense(low * low * m, 1, **of_all))
+
+
+# ---- a GAN: D learns from images and noise, G from noise ----------------------------------------------------------
+
+
+def gan_flop(networks: Networks, batch: int) -> float:
+    G, D = networks(rng(0))
+    g, d = products(G, (NOISE,)), products(D, G.output_shape((NOISE,)))
+    of_d_step = sum(g) + 2 * (3 * sum(d) - d[0])  # 3: forward, dW, dx; but nobody wants the first dx
+    of_g_step = 3 * sum(g) - g[0] + 2 * sum(d)  # through D: forward, dx
     return 2.0 * batch * (of_d_step + of_g_step)
 
 
-def mlp_start(batch: int) -> Start:
-    r = np.random.default_rng(0)
-    images = r.integers(0, 256, (10_000, 784), "uint8")  # noise: speed does not depend on what they show
+def products(net: Sequential, shape: Shape) -> list[int]:
+    """For each layer with a W, how often a sample's forward pass multiplies: by every weight, at every place."""
+    counts = []
+    for layer in net.layers:
+        given, shape = shape, layer.output_shape(shape)
+        if "W" in layer.params:
+            *places, _ = given if isinstance(layer, ConvTranspose) else shape
+            counts.append(layer.params["W"].size * math.prod(places))
+    return counts
+
+
+def gan_start(networks: Networks, batch: int) -> Start:
+    r, (G, D) = np.random.default_rng(0), networks(rng(0))
+    shape = G.output_shape((NOISE,))
+    count = 7_840_000 // math.prod(shape)
+    images = r.integers(0, 256, (count, *shape), "uint8")  # noise: speed does not depend on what they show
     start = {"images": images.astype("float32") / 127.5 - 1}
-    for player, sizes in (("G", G_SIZES), ("D", D_SIZES)):
-        for i, (n, m) in enumerate(pairwise(sizes)):
-            start |= {f"{player}.{2 * i}.W": he(r, (n, m)), f"{player}.{2 * i}.b": np.zeros(m, "float32")}
-    z_d, z_g = r.standard_normal((2, batch, 100), "float32")
-    x_real = start["images"][r.integers(0, 10_000, batch)]
-    return start | {"first.D.0": x_real, "first.D.1": z_d, "first.G.0": z_g}
+    start |= {f"{name}.{key}": to_host(p) for name, net in (("G", G), ("D", D)) for key, p in net.params.items()}
+    z_D, z_G = r.standard_normal((2, batch, NOISE), "float32")
+    x_real = start["images"][r.integers(0, count, batch)]
+    return start | {"first.x_real": x_real, "first.z_D": z_D, "first.z_G": z_G}
 
 
-def mlp_minigan(start: Start, batch: int, device: str, d_step: Callable) -> dict[str, Player]:
-    r, images = rng(1), to_device(start["images"])
-
-    def network(name, sizes, hidden, *last):
-        layers = [layer for n, m in pairwise(sizes) for layer in (Dense(n, m, rng=r), hidden())]
-        net = Sequential(*layers[:-1], *last)
-        for key, p in net.params.items():
-            p[...] = to_device(start[f"{name}.{key}"])
-        net.changed()
-        return net, Adam(net, 2e-4, 0.5, 0.999)
-
-    G, adam_G = network("G", G_SIZES, ReLU, Tanh())
-    D, adam_D = network("D", D_SIZES, lambda: LeakyReLU(0.2))
-    step_D = lambda x_real, z: d_step(G, D, adam_D, non_saturating, x_real, z)
-    step_G = lambda z: g_step(G, D, adam_G, non_saturating, z)
-    real = lambda: images[r.integers(0, len(images), batch)]
-    noise = lambda: r.standard_normal((batch, 100), dtype="float32")
-    gradients = lambda net: {key: to_host(g).copy() for key, g in net.grads.items()}
+def two_players(
+    start: Start,
+    put: Callable,  # what brings an array to where it is used
+    real: Callable,
+    noise: Callable,
+    step_D: Callable,
+    step_G: Callable,
+    gradients: Callable,  # of "D" or "G"
+) -> dict[str, Player]:
+    """D draws images and noise, G noise alone."""
+    x_real, z_D, z_G = (put(start[f"first.{name}"]) for name in ("x_real", "z_D", "z_G"))
     return {
-        "D": Player(lambda: (real(), noise()), step_D, lambda: gradients(D)),
-        "G": Player(lambda: (noise(),), step_G, lambda: gradients(G)),
+        "D": Player((x_real, z_D), lambda: (real(), noise()), step_D, lambda: gradients("D")),
+        "G": Player((z_G,), lambda: (noise(),), step_G, lambda: gradients("G")),
     }
 
 
-def mlp_torch(start: Start, batch: int, device: str, best: bool) -> dict[str, Player]:
+def in_minigan(networks: Networks, start: Start, batch: int, device: str, d_step: Callable) -> dict[str, Player]:
+    r, images = rng(1), to_device(start["images"])
+    G, D = networks(r)
+    if images.dtype != G.theta.dtype:
+        G, D = G.astype(images.dtype), D.astype(images.dtype)
+    nets = {"G": G, "D": D}
+    for name, net in nets.items():
+        for key, p in net.params.items():
+            p[...] = to_device(start[f"{name}.{key}"])
+        net.changed()
+    adam_G, adam_D = (Adam(net, 2e-4, 0.5, 0.999) for net in (G, D))
+    step_D = lambda x_real, z: d_step(G, D, adam_D, non_saturating, x_real, z)
+    step_G = lambda z: g_step(G, D, adam_G, non_saturating, z)
+    real = lambda: images[r.integers(0, len(images), batch)]
+    noise = lambda: r.standard_normal((batch, NOISE), dtype="float32")
+    gradients = lambda name: {key: to_host(g).copy() for key, g in nets[name].grads.items()}
+    return two_players(start, to_device, real, noise, step_D, step_G, gradients)
+
+
+def in_torch(networks: Networks, start: Start, batch: int, device: str, best: bool) -> dict[str, Player]:
     import torch
     from torch import nn
 
-    minigans = lambda key: key.replace("weight", "W").replace("bias", "b")
+    layout = torch.channels_last if best else torch.contiguous_format
+    our_G, our_D = networks(rng(0))
+    orders = {"G": torchs_order(our_G, (NOISE,)), "D": torchs_order(our_D, our_G.output_shape((NOISE,)))}
 
-    def network(name, sizes, hidden, *last):
-        layers = [layer for n, m in pairwise(sizes) for layer in (nn.Linear(n, m), hidden())]
-        net = nn.Sequential(*layers[:-1], *last)
-        for key, p in net.named_parameters():
-            p.data.copy_(torch.from_numpy(start[f"{name}.{minigans(key)}"].T))  # torch's weights are (out, in)
-        net.to(device)
+    def put(a):
+        t = torch.from_numpy(a).to(device)
+        return t.permute(0, 3, 1, 2).clone(memory_format=layout) if t.ndim == 4 else t
+
+    def network(name, ours):
+        net = nn.Sequential(*map(torchs_layer, ours.layers)).to(device, images.dtype)
+        for p, (key, _, sizes, axes) in zip(net.parameters(), orders[name]):
+            p = p.data.reshape(sizes).permute(axes)  # a view
+            p.copy_(torch.from_numpy(start[f"{name}.{key}"]).reshape(p.shape))
+        net.to(memory_format=layout)
         return net, torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999), **({"fused": True} if best else {}))
 
-    G, adam_G = network("G", G_SIZES, nn.ReLU, nn.Tanh())
-    D, adam_D = network("D", D_SIZES, lambda: nn.LeakyReLU(0.2))
-    bce, images = nn.BCEWithLogitsLoss(), torch.from_numpy(start["images"]).to(device)
-    ones, zeros = torch.ones(batch, 1, device=device), torch.zeros(batch, 1, device=device)
+    images = put(start["images"])
+    (G, adam_G), (D, adam_D) = network("G", our_G), network("D", our_D)
+    bce, nets = nn.BCEWithLogitsLoss(), {"G": G, "D": D}
+    ones = torch.ones(batch, 1, device=device, dtype=images.dtype)
+    zeros = torch.zeros_like(ones)
     ones_above_zeros = torch.cat([ones, zeros])
 
     def update(adam, loss):
@@ -135,9 +207,17 @@ def mlp_torch(start: Start, batch: int, device: str, best: bool) -> dict[str, Pl
         loss.backward()
         adam.step()
 
+    def apart(x_real, x_fake):
+        return bce(D(x_real), ones) + bce(D(x_fake), zeros)
+
+    def stacked(x_real, x_fake):
+        return 2 * bce(D(torch.cat([x_real, x_fake])), ones_above_zeros)  # 2: the mean is over twice as many
+
+    best_loss = apart if our_D.mixes_samples else stacked
+
     def tutorial_D(x_real, z):
         x_fake = G(z)
-        update(adam_D, bce(D(x_real), ones) + bce(D(x_fake.detach()), zeros))
+        update(adam_D, apart(x_real, x_fake.detach()))
 
     def tutorial_G(z):
         update(adam_G, bce(D(G(z)), ones))
@@ -145,75 +225,164 @@ def mlp_torch(start: Start, batch: int, device: str, best: bool) -> dict[str, Pl
     def best_D(x_real, z):
         with torch.no_grad():
             x_fake = G(z)
-        update(adam_D, 2 * bce(D(torch.cat([x_real, x_fake])), ones_above_zeros))  # 2: the mean is over twice as many
+        update(adam_D, best_loss(x_real, x_fake))
 
     def best_G(z):
         D.requires_grad_(False)
-        update(adam_G, bce(D(G(z)), ones))
+        tutorial_G(z)
         D.requires_grad_(True)
 
     real = lambda: images[torch.randint(0, len(images), (batch,), device=device)]
-    noise = lambda: torch.randn(batch, 100, device=device)
-    gradients = lambda net: {minigans(key): p.grad.cpu().numpy().T.copy() for key, p in net.named_parameters()}
-    return {
-        "D": Player(lambda: (real(), noise()), best_D if best else tutorial_D, lambda: gradients(D)),
-        "G": Player(lambda: (noise(),), best_G if best else tutorial_G, lambda: gradients(G)),
-    }
+    noise = lambda: torch.randn(batch, NOISE, device=device)
+
+    def gradients(name):
+        pairs = zip(nets[name].parameters(), orders[name])
+        turned = ((key, shape, p.grad.reshape(sizes).permute(axes)) for p, (key, shape, sizes, axes) in pairs)
+        return {key: g.cpu().numpy().reshape(shape).copy() for key, shape, g in turned}
+
+    step_D, step_G = (best_D, best_G) if best else (tutorial_D, tutorial_G)
+    return two_players(start, put, real, noise, step_D, step_G, gradients)
 
 
-MLP = {MINIGAN: partial(mlp_minigan, d_step=stacked_d_step), "minigan plain": partial(mlp_minigan, d_step=d_step)}
-MLP |= {TUTORIAL: partial(mlp_torch, best=False), BEST: partial(mlp_torch, best=True)}
-CASES = {"mlp": Case(mlp_flop, mlp_start, MLP)}
+def torchs_layer(layer: Layer) -> Any:
+    """The layer in PyTorch, where images are (N, C, H, W)."""
+    from torch import nn
+
+    bias = "b" in layer.params
+    match layer:
+        case Dense():
+            return nn.Linear(layer.n_in, layer.n_out, bias)
+        case Conv(windows=w):
+            pad = [before for before, _ in w.padding]
+            return nn.Conv2d(layer.c_in, layer.c_out, w.kernel, w.stride, pad, bias=bias)
+        case ConvTranspose(windows=w, output_padding=odd):
+            pad = [before for before, _ in w.padding]
+            return nn.ConvTranspose2d(layer.c_in, layer.c_out, w.kernel, w.stride, pad, odd, bias=bias)
+        case BatchNorm():
+            return nn.BatchNorm2d(layer.channels, layer.eps, 1 - layer.decay)
+        case Reshape(shape=(h, w, c)):
+            return nn.Unflatten(1, (c, h, w))
+        case ReLU():
+            return nn.ReLU(inplace=True)
+        case LeakyReLU():
+            return nn.LeakyReLU(layer.slope, inplace=True)
+    return getattr(nn, type(layer).__name__)()
+
+
+TORCHS_AXES = {  # of PyTorch's weight, in the order of minigan's W
+    Dense: (4, 5, 3, 1, 2, 0),  # (O, I), which are images: (c, h, w, c, h, w) -> (h, w, c, h, w, c)
+    Conv: (2, 3, 1, 0),  # (O, I, h, w) -> (h, w, I, O)
+    ConvTranspose: (2, 3, 0, 1),  # (I, O, h, w) -> (h, w, I, O)
+}
+
+
+def torchs_order(net: Sequential, shape: Shape) -> list[tuple[str, Shape, Shape, Shape]]:
+    """How PyTorch's parameters come to lie as minigan's do: (name, minigan's shape, PyTorch's sizes, order of axes).
+
+    shape: that of one sample of x.
+    """
+    shapes = [*accumulate(net.layers, lambda shape, layer: layer.output_shape(shape), initial=shape)]
+    for i, layer in enumerate(net.layers):
+        if isinstance(layer, Flatten | Reshape):  # what lies flat on one side of it is the image on the other
+            shapes[i] = shapes[i + 1] = max(shapes[i : i + 2], key=len)
+    orders = []
+    for i, layer in enumerate(net.layers):
+        for name, p in layer.params.items():
+            seen, axes = p.shape, TORCHS_AXES[type(layer)] if name == "W" else (0,)
+            if name == "W" and isinstance(layer, Dense):
+                given, drawn = ((1, 1, *s)[-3:] for s in shapes[i : i + 2])  # (I,) -> (1, 1, I)
+                seen = given + drawn
+            sizes = tuple(n for _, n in sorted(zip(axes, seen)))
+            orders.append((f"{i}.{name}", p.shape, sizes, axes))
+    return orders
+
+
+def gan_case(batches: tuple[int, ...], networks: Networks, d_steps: dict[str, Callable]) -> Case:
+    """d_steps: of the contestants that are minigan."""
+    contestants = {name: partial(in_minigan, networks, d_step=d_step) for name, d_step in d_steps.items()}
+    contestants |= {name: partial(in_torch, networks, best=name == BEST) for name in (TUTORIAL, BEST)}
+    return Case(batches, partial(gan_flop, networks), partial(gan_start, networks), contestants)
+
+
+DIGITS = partial(dcgan, kernel=5, up=((7, 256), (14, 128), (28, 64), (28, 1)), down=((28, 1), (14, 64), (7, 128)))
+TO_64 = ((4, 512), (8, 256), (16, 128), (32, 64), (64, 1))
+PICTURES = partial(dcgan, kernel=4, up=TO_64, down=TO_64[::-1])
+CASES = {
+    "mlp": gan_case((64, 256), mlp, {MINIGAN: stacked_d_step, "minigan plain": d_step}),
+    "dcgan": gan_case((64,), DIGITS, {MINIGAN: d_step}),
+    "dcgan64": gan_case((64,), PICTURES, {MINIGAN: d_step}),
+}
 
 # ---- one contestant, in a process of its own ---------------------------------------------------------------------
 
 
-def prepare(name: str, device: str, threads: int) -> tuple[Callable, Callable]:
-    """Sets device, threads and precision; returns what puts an array on the device, and what waits for the device."""
+def prepare(name: str, device: str, threads: int) -> Callable[[], Any]:
+    """Sets device, threads and precision; returns what waits for the device."""
     if name.startswith("PyTorch"):
         import torch
 
         torch.set_num_threads(threads)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        put, wait = lambda a: torch.from_numpy(a).to(device), torch.cuda.synchronize
+        torch.backends.cudnn.benchmark = name == BEST
+        wait = torch.cuda.synchronize
     else:
         use("cupy" if device == "cuda" else "numpy")
-        put, wait = to_device, lambda: xp.cuda.runtime.deviceSynchronize()
-    return put, wait if device == "cuda" else lambda: None
+        wait = lambda: xp.cuda.runtime.deviceSynchronize()
+    return wait if device == "cuda" else lambda: None
+
+
+def peak_mib() -> float | None:
+    """The most memory, not a GPU's, that this process has held, in MiB; None where the system does not tell."""
+    if sys.platform == "linux":  # getrusage would not do: ru_maxrss starts at the peak of the process that started us
+        found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        return int(found[1]) / 1024 if found else None
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes
 
 
 def work(job: dict[str, Any]) -> None:
-    """First step on the given batch, its gradients to a file; warm up; time every step and print the ms as JSON."""
-    put, wait = prepare(job["name"], job["device"], job["threads"])
-    with np.load(job["start"]) as file:
-        start = dict(file)
+    """What the job asks for: a file of gradients, or the times, printed as JSON."""
+    wait = prepare(job["name"], job["device"], job["threads"])
+    file, dtype = job["gradients"], "float64" if job["gradients"] else "float32"
+    with np.load(job["start"]) as arrays:
+        start = {key: a.astype(dtype, copy=False) for key, a in arrays.items()}
     players = CASES[job["case"]].contestants[job["name"]](start, job["batch"], job["device"])
+    del start  # or it would count among what is needed at the peak
+    if file:
+        np.savez(file, **first_gradients(players))
+    else:
+        timed_steps(players, wait, job["seconds"], WARM_UP)
+        print(json.dumps({"ms": timed_steps(players, wait, job["seconds"]), "peak_mib": peak_mib()}))
+
+
+def first_gradients(players: dict[str, Player]) -> dict[str, np.ndarray]:
     gradients = {}
     for name, player in players.items():
-        player.step(*(put(start[key]) for key in sorted(start) if key.startswith(f"first.{name}.")))
+        player.step(*player.first)
         gradients |= {f"{name}.{key}": g for key, g in player.gradients().items()}
-    np.savez(job["gradients"], **gradients)
+    return gradients
 
-    def timed_step() -> float:
+
+def timed_steps(players: dict[str, Player], wait: Callable, seconds: float, most: float = math.inf) -> list[float]:
+    """The ms of each step, for so many seconds: at least three steps, and not more than `most`."""
+    ms, end = [], time.perf_counter() + seconds
+    while len(ms) < 3 or (len(ms) < most and time.perf_counter() < end):
         before = time.perf_counter()
         for player in players.values():
             player.step(*player.draw())
         wait()
-        return 1000 * (time.perf_counter() - before)
-
-    for _ in range(WARM_UP):
-        timed_step()
-    ms, end = [], time.perf_counter() + job["seconds"]
-    while time.perf_counter() < end or len(ms) < 3:
-        ms.append(timed_step())
-    print(json.dumps({"ms": ms}))
+        ms.append(1000 * (time.perf_counter() - before))
+    return ms
 
 
 # ---- all of them, in alternation ---------------------------------------------------------------------------------
 
 
-def run_worker(python: str, folder: Path, job: dict[str, Any]) -> list[float]:
-    """The ms of one contestant's steps. Ends the program with its last words when it fails."""
+def run_worker(python: str, folder: Path, job: dict[str, Any]) -> str:
+    """What one contestant prints. Ends the program with its last words when it fails."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(job["threads"]))
     fixed = {"PYTHONPATH": str(folder), "MINIGAN_BACKEND": "numpy", "CUPY_TF32": "0"}
     command = [python, "-m", "minigan.bench", "--worker", json.dumps(job)]
@@ -222,30 +391,33 @@ def run_worker(python: str, folder: Path, job: dict[str, Any]) -> list[float]:
     if done.returncode:
         words = (done.stderr.strip() or f"it ended with code {done.returncode}").splitlines()[-1]
         sys.exit(f"bench: {job['name']} could not run at batch {job['batch']}: {words}")
-    return json.loads(done.stdout.splitlines()[-1])["ms"]
+    return done.stdout
 
 
 def measure(args: argparse.Namespace, batch: int, threads: int, pythons: dict[str, str], folder: Path) -> dict:
     """All rounds of one batch. pythons: the interpreter of each contestant. Returns what print_table prints."""
     case, bases = CASES[args.case], [base for base in (TUTORIAL, BEST) if base in pythons]
     job = dict(case=args.case, batch=batch, seconds=args.seconds, device=args.device, threads=threads)
-    job["start"] = str(folder / "start.npz")
+    job |= {"start": str(folder / "start.npz"), "gradients": None}
     np.savez(job["start"], **case.start(batch))
-    times: dict[str, list[list[float]]] = {name: [] for name in pythons}
+    for name, python in pythons.items() if bases else ():
+        print(f"batch {batch}, gradients: {name}", file=sys.stderr)
+        run_worker(python, folder, job | {"name": name, "gradients": str(folder / f"{name}.npz")})
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in pythons}
     for r in range(args.rounds):
         for name, python in pythons.items():
             print(f"batch {batch}, round {r + 1} of {args.rounds}: {name}", file=sys.stderr)
-            its = {"name": name, "gradients": str(folder / f"{name}.npz")}
-            times[name].append(run_worker(python, folder, job | its))
+            runs[name].append(json.loads(run_worker(python, folder, job | {"name": name}).splitlines()[-1]))
 
     rows, gflop = {}, case.flop(batch) / 1e9
-    of_rounds = {name: np.array([np.median(ms) for ms in rounds]) for name, rounds in times.items()}
-    for name, rounds in times.items():
-        median, best_decile = np.quantile(np.concatenate(rounds), [0.5, 0.1]).tolist()
+    of_rounds = {name: np.array([np.median(run["ms"]) for run in rounds]) for name, rounds in runs.items()}
+    for name, rounds in runs.items():
+        median, best_decile = np.quantile(np.concatenate([run["ms"] for run in rounds]), [0.5, 0.1]).tolist()
         row = rows[name] = {
             "ms_median": median,
             "ms_best_decile": best_decile,
             "ms_of_rounds": of_rounds[name].tolist(),
+            "peak_mib": max((run["peak_mib"] for run in rounds if run["peak_mib"]), default=None),
         }
         row |= {"steps_per_s": 1000 / median, "gflop_per_s": 1000 * gflop / median, "ratio_to": {}}
         for base in bases:
@@ -270,16 +442,17 @@ def print_table(table: dict[str, Any]) -> None:
     rows = table["contestants"]
     bases = {"time / tutorial's": TUTORIAL, "time / best's": BEST} if BEST in rows else {}
     print(f"\nbatch {table['batch']}: {table['gflop']:.2f} GFLOP of unavoidable products a step")
-    print(f"{'':<29}{'ms/step':>9}{'best decile':>13}{'steps/s':>9}{'GFLOP/s':>9}", end="")
+    print(f"{'':<29}{'ms/step':>9}{'best decile':>13}{'steps/s':>9}{'GFLOP/s':>9}{'peak MiB':>10}", end="")
     print("".join(f"{title:>20}" for title in bases))
     for name, row in rows.items():
         print(f"{name:<29}{row['ms_median']:>9.2f}{row['ms_best_decile']:>13.2f}", end="")
-        print(f"{row['steps_per_s']:>9.1f}{row['gflop_per_s']:>9.1f}", end="")
+        peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
+        print(f"{row['steps_per_s']:>9.1f}{row['gflop_per_s']:>9.1f}{peak:>10}", end="")
         ratios = [row["ratio_to"][base] for base in bases.values()]
         print("".join(f"{r['median']:>7.2f} ({r['lowest']:.2f}..{r['highest']:.2f})" for r in ratios))
     if bases:
         print("ms/step: the median of all. Ratios: the median (lowest..highest) of the rounds'; below 1 is faster.")
-        print(f"Parity: distance of the first gradients from those of {TUTORIAL}, relative to their largest entry:")
+        print(f"Parity: first gradients, in float64, less those of {TUTORIAL}, relative to their largest entry:")
         apart = {name: ", ".join(f"{p} {d:.0e}" for p, d in row["parity"].items()) for name, row in rows.items()}
         print("; ".join(f"{name} {numbers}" for name, numbers in apart.items() if name != TUTORIAL))
 
@@ -306,7 +479,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m minigan.bench", description=__doc__.split("\n\n")[0])
     add = parser.add_argument
     add("case", nargs="?", default="mlp", choices=CASES, help="the system whose training step is timed")
-    add("--batch", nargs="+", type=int, default=[64, 256], metavar="N", help="batch sizes (64 256)")
+    usual = "; ".join(f"{name}: {' '.join(map(str, case.batches))}" for name, case in CASES.items())
+    add("--batch", nargs="+", type=int, metavar="N", help=f"batch sizes ({usual})")
     add("--rounds", type=int, default=4, help="how often the contestants take turns (4)")
     add("--seconds", type=float, default=4.0, help="how long each is timed in a round (4)")
     add("--torch-python", metavar="PATH", help="a Python (3.11 or newer) that has torch and numpy, if not this one")
@@ -316,7 +490,8 @@ def main(arguments: list[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if args.worker:
         return work(args.worker)
-    if min(*args.batch, args.rounds) < 1 or not 0 < args.seconds < float("inf"):
+    batches = args.batch or CASES[args.case].batches
+    if min(*batches, args.rounds) < 1 or not 0 < args.seconds < float("inf"):
         parser.error("--batch, --rounds and --seconds take positive numbers.")
     if args.json and not args.json.resolve().parent.is_dir():
         parser.error(f"There is no folder {args.json.resolve().parent} to write {args.json.name} into.")
@@ -333,7 +508,7 @@ def main(arguments: list[str] | None = None) -> None:
         # The other interpreter finds minigan in this folder, and nothing else of this one's packages.
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(Path(__file__).parent, Path(folder) / "minigan", ignore=ignored)
-        for batch in args.batch:
+        for batch in batches:
             tables.append(measure(args, batch, facts["threads"], pythons, Path(folder)))
             print_table(tables[-1])
     if args.json:

@@ -9,9 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from minigan import bench
+from minigan import bench, models
+from minigan.backend import rng
 
-MINIGANS = {"minigan", "minigan plain"}
+MINIGANS = {"mlp": {"minigan", "minigan plain"}, "dcgan": {"minigan"}, "dcgan64": {"minigan"}}
 
 
 def on_one_cpu():
@@ -26,53 +27,116 @@ def run(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **start)
 
 
-def test_a_tiny_run_prints_a_table_and_writes_its_numbers(tmp_path):
+@pytest.mark.parametrize("case", bench.CASES)
+def test_a_tiny_run_prints_a_table_and_writes_its_numbers(case, tmp_path):
     file = tmp_path / "numbers.json"
-    done = run("mlp", "--batch", 8, "--rounds", 1, "--seconds", 0.2, "--json", file)
+    done = run(case, "--batch", 4, "--rounds", 1, "--seconds", 0.2, "--json", file)
     assert done.returncode == 0, done.stderr
     numbers = json.loads(file.read_text())
 
-    assert numbers["settings"] == {"case": "mlp", "device": "cpu", "rounds": 1, "seconds": 0.2}
+    assert numbers["settings"] == {"case": case, "device": "cpu", "rounds": 1, "seconds": 0.2}
     assert numbers["machine"].keys() == {"system", "CPUs", "threads", "Python", "NumPy", "BLAS", "torch"}
     assert numbers["machine"]["NumPy"] == np.__version__
     assert numbers["machine"]["threads"] == 1 or not hasattr(os, "sched_setaffinity")
     (table,) = numbers["tables"]
     assert table.keys() == {"batch", "gflop", "contestants"}
-    assert table["batch"] == 8
-    assert set(table["contestants"]) >= MINIGANS
+    assert table["batch"] == 4
+    assert set(table["contestants"]) >= MINIGANS[case]
     for name, row in table["contestants"].items():
         assert f"\n{name} " in done.stdout
-        assert {"ms_median", "ms_best_decile", "ms_of_rounds", "steps_per_s", "gflop_per_s"} < row.keys()
+        assert {"ms_median", "ms_best_decile", "ms_of_rounds", "steps_per_s", "gflop_per_s", "peak_mib"} < row.keys()
         assert 0 < row["ms_best_decile"] <= row["ms_median"]
         assert row["ms_of_rounds"] == [row["ms_median"]]  # of one round
         assert row["steps_per_s"] * row["ms_median"] == pytest.approx(1000)
         assert row["gflop_per_s"] == pytest.approx(table["gflop"] * row["steps_per_s"])
+        if sys.platform in ("linux", "darwin"):
+            assert 30 < row["peak_mib"] < 10_000
 
     if importlib.util.find_spec("torch") is None:
-        assert set(table["contestants"]) == MINIGANS
+        assert set(table["contestants"]) == MINIGANS[case]
         assert "pip install torch" in done.stdout
     else:
-        assert all(apart < 1e-3 for row in table["contestants"].values() for apart in row["parity"].values())
+        assert all(apart < 1e-9 for row in table["contestants"].values() for apart in row["parity"].values())
+
+
+def first_gradients(case, name, batch, dtype):
+    start = {key: a.astype(dtype) for key, a in bench.CASES[case].start(batch).items()}
+    return start, bench.first_gradients(bench.CASES[case].contestants[name](start, batch, "cpu"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case, name", [(case, name) for case, names in MINIGANS.items() for name in sorted(names)])
+def test_every_weight_of_minigan_has_a_gradient(case, name, dtype):
+    start, gradients = first_gradients(case, name, 2, dtype)
+    assert gradients.keys() == {key for key in start if key[:2] in ("G.", "D.")}
+    for key, g in gradients.items():
+        assert g.shape == start[key].shape
+        assert g.dtype == dtype
+        assert abs(g).max() > 0
 
 
 def test_the_two_ways_of_minigan_take_the_same_step():
-    start = bench.mlp_start(8)
-    gradients = []
-    for name in sorted(MINIGANS):
-        players = bench.CASES["mlp"].contestants[name](start, 8, "cpu")
-        players["D"].step(start["first.D.0"], start["first.D.1"])
-        players["G"].step(start["first.G.0"])
-        gradients.append({f"{p}.{key}": g for p, player in players.items() for key, g in player.gradients().items()})
-    assert gradients[0].keys() == gradients[1].keys() == {key for key in start if key[:2] in ("G.", "D.")}
-    for key, g in gradients[0].items():
-        assert g.dtype == start[key].dtype == np.float32
-        assert abs(g).max() > 0
-        assert abs(g - gradients[1][key]).max() < 1e-4 * abs(g).max()
+    (_, stacked), (_, plain) = (first_gradients("mlp", name, 8, "float64") for name in sorted(MINIGANS["mlp"]))
+    for key, g in stacked.items():
+        assert abs(g - plain[key]).max() < 1e-10 * abs(g).max()
 
 
-def test_products_are_counted_as_in_a_full_step():
-    assert bench.mlp_flop(64) / 1e9 == pytest.approx(2.04, abs=0.005)
-    assert bench.mlp_flop(256) / 1e9 == pytest.approx(8.18, abs=0.005)
+@pytest.mark.parametrize("size, networks", [(28, bench.DIGITS), (64, bench.PICTURES)])
+def test_the_convolutions_are_those_of_the_model(size, networks):
+    model, (G, D) = models.dcgan(rng(0), (size, size, 1)), networks(rng(0))
+    shapes = lambda net: {key: p.shape for key, p in net.params.items()}
+    assert G.output_shape((model.noise,)) == model.image_shape
+    for net, models_net in ((G, model.G), (D, model.D)):
+        assert [type(layer) for layer in net.layers] == [type(layer) for layer in models_net.layers]
+        assert shapes(net) == shapes(models_net)
+    if size == 64:  # an even kernel has as many zeros on both sides anyway
+        z = model.draw_noise(rng(1), 2)
+        images, models_images = G.forward(z)[0], model.G.forward(z)[0]
+        assert np.allclose(images, models_images, rtol=1e-4, atol=1e-5)
+        assert np.allclose(D.forward(images)[0], model.D.forward(images)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_flat_images_are_turned_between_minigans_order_and_torchs():
+    r, (G, D) = rng(0), bench.DIGITS(rng(0))
+
+    def minigans(net, shape, key, torchs):
+        shape, sizes, axes = next(order for name, *order in bench.torchs_order(net, shape) if name == key)
+        return torchs.reshape(sizes).transpose(axes).reshape(shape)
+
+    z, torchs = r.standard_normal(100), r.standard_normal((256 * 7 * 7, 100))
+    image = (z @ minigans(G, (100,), "0.W", torchs)).reshape(7, 7, 256)
+    assert np.allclose(image.transpose(2, 0, 1).ravel(), torchs @ z)
+
+    image, torchs = r.standard_normal((7, 7, 128)), r.standard_normal((1, 128 * 7 * 7))
+    logit = image.ravel() @ minigans(D, (28, 28, 1), "6.W", torchs)
+    assert np.allclose(logit, torchs @ image.transpose(2, 0, 1).ravel())
+
+
+@pytest.mark.parametrize(
+    "case, batch, gflop", [("mlp", 64, 2.04), ("mlp", 256, 8.18), ("dcgan", 64, 52.75), ("dcgan64", 64, 156.28)]
+)
+def test_products_are_counted_as_in_a_full_step(case, batch, gflop):
+    assert bench.CASES[case].flop(batch) / 1e9 == pytest.approx(gflop, abs=0.005)
+
+
+def test_the_peak_is_of_this_process_and_no_other():
+    before = bench.peak_mib()
+    if before is None:
+        pytest.skip("this system does not tell")
+    np.ones(int((before + 32) * 2**20), "uint8")
+    now = bench.peak_mib()
+    assert before + 32 < now < 2 * before + 200
+    code = "from minigan import bench; print(bench.peak_mib())"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 10 < float(child.stdout) < now / 2
+
+
+def test_no_peak_is_printed_where_the_system_does_not_tell(capsys):
+    row = dict(ms_median=1.0, ms_best_decile=1.0, steps_per_s=1000.0, gflop_per_s=2.0, peak_mib=None, ratio_to={})
+    bench.print_table({"batch": 8, "gflop": 0.002, "contestants": {"minigan": row}})
+    *_, title, line = capsys.readouterr().out.splitlines()
+    assert "peak MiB" in title
+    assert line.split() == ["minigan", "1.00", "1.00", "1000.0", "2.0"]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +158,8 @@ def test_errors_are_one_sentence(arguments, words, capsys):
 
 
 def test_a_contestant_that_fails_is_named(tmp_path):
-    job = dict(name="minigan", case="mlp", batch=8, device="cpu", threads=1, start=str(tmp_path / "missing.npz"))
+    job = dict(name="minigan", case="mlp", batch=8, device="cpu", threads=1, gradients=None)
+    job["start"] = str(tmp_path / "missing.npz")
     with pytest.raises(SystemExit, match=r"bench: minigan could not run at batch 8: .*missing\.npz"):
         bench.run_worker(sys.executable, tmp_path, job)
 
@@ -103,4 +168,5 @@ def test_help():
     done = run("--help")
     assert done.returncode == 0
     assert "--torch-python" in done.stdout
+    assert "mlp: 64 256; dcgan: 64; dcgan64: 64" in " ".join(done.stdout.split())
     assert "--worker" not in done.stdout
