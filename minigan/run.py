@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import ctypes
 import io
 import json
 import math
@@ -155,6 +156,7 @@ def run(
     """
     from tqdm import tqdm
 
+    keep_memory()
     where = Run(out)
     if where.exists() and not resume:
         raise TrainingError(f"{out} holds a run already: add --resume to go on with it, or choose another --out.")
@@ -201,6 +203,17 @@ def run(
         say(f"Stopped at step {training.step:,}; nothing is lost. To go on: {resume_command(settings, out)}")
     draw_pictures(where, settings, rows)
     return where
+
+
+def keep_memory() -> None:
+    """Ask glibc's malloc to keep what is freed: by default it hands large blocks back to the system after each step
+    and fetches them again, page by page, an eighth of DCGAN's step. Elsewhere nothing happens.
+    """
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of <malloc.h>
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # no mallopt, or no C library to be opened
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(trim_threshold, 2**30)
+        mallopt(mmap_threshold, 2**25)
 
 
 def resume_command(settings: Settings, out: str | os.PathLike) -> str:
