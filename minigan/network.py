@@ -170,6 +170,24 @@ class Sequential(Network):
             dy = self.layers[i].backward(dy, cache.layers[i], param_grads, input_grad or i > first)
         return dy
 
+    def tangent(self, x_dot: Array, cache: Cache) -> tuple[Array, list[Any]]:
+        """y_dot, how y moves when x moves along x_dot, and the tangents' caches. (See Layer.tangent.)"""
+        check_cache(self, cache)
+        caches = []
+        for layer, its_cache in zip(self.layers, cache.layers):
+            x_dot, tangent_cache = layer.tangent(x_dot, its_cache)
+            caches.append(tangent_cache)
+        return x_dot, caches
+
+    def tangent_backward(
+        self, y_bar: Array | None, eta: Array, cache: Cache, tangent_caches: list[Any]
+    ) -> tuple[Array | None, Array]:
+        """Adds the gradient of <eta, y_dot> + <y_bar, y> to `grad`; returns (x_bar, xi). (See Layer.)"""
+        check_cache(self, cache)
+        for layer, its_cache, tangent_cache in zip(self.layers[::-1], cache.layers[::-1], tangent_caches[::-1]):
+            y_bar, eta = layer.tangent_backward(y_bar, eta, its_cache, tangent_cache)
+        return y_bar, eta
+
     def output_shape(self, shape: Shape | None = None) -> Shape | None:
         """The shape of one sample of y for that of one sample of x (None: not known, as for a Layer)."""
         for i, layer in enumerate(self.layers):

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from minigan.backend import rng, to_device, to_host
 from minigan.gradcheck import check_layer
-from minigan.layers import Conv, ConvTranspose, ShapeError
+from minigan.layers import BatchNorm, Conv, ConvTranspose, Flatten, MaxPool, ReLU, ShapeError
 from minigan.layers import conv as module
 from minigan.layers.conv import Windows, correlate, spread, weight_gradient
+from minigan.network import Sequential
 
 
 @st.composite
@@ -205,6 +206,14 @@ BACK = lambda *args, **options: ConvTranspose(2, 3, *args, rng=rng(0), **options
 def test_what_does_not_fit_is_refused_with_the_arithmetic(make, message):
     with pytest.raises(ShapeError, match=message):
         make()
+
+
+def test_a_network_refuses_channels_that_do_not_meet_before_it_knows_the_sizes():
+    r = rng(0)
+    for second in (CONV((3, 3)), BACK((3, 3)), Conv(4, 3, (3,), rng=r)):
+        with pytest.raises(ShapeError, match=r"layers 1 and 2 do not fit: ReLU\(\) gives \(N, \?, \?, 4\)"):
+            Sequential(Conv(1, 4, (3, 3), rng=r), ReLU(), second)
+    Sequential(Conv(1, 4, (3, 3), rng=r), MaxPool((2, 2)), BatchNorm(4), Conv(4, 2, (3, 3), rng=r), Flatten())
 
 
 def test_repr_shows_what_differs_from_the_defaults():

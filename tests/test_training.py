@@ -299,6 +299,17 @@ def test_pieces_of_a_killed_write_are_swept_away(images, tmp_path):
     assert not list((tmp_path / "run").rglob(".*.part"))
 
 
+def test_where_malloc_cannot_be_told_to_keep_memory_nothing_happens(monkeypatch):
+    def no_library(name):
+        raise OSError("no such library")
+
+    minigan.run.keep_memory()
+    monkeypatch.setattr(minigan.run.ctypes, "CDLL", no_library)
+    minigan.run.keep_memory()
+    monkeypatch.setattr(minigan.run.ctypes, "CDLL", lambda name: object())  # a C library without mallopt
+    minigan.run.keep_memory()
+
+
 def test_a_longer_run_goes_on_from_a_shorter_one(images, tmp_path):
     quiet(replace(SMALL, steps=20), images, tmp_path / "run")
     where = quiet(SMALL, images, tmp_path / "run", resume=True)

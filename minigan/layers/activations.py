@@ -6,7 +6,7 @@ No layer branches on a value, and none uses `where`: a product with a mask is ma
 from __future__ import annotations
 
 from minigan.backend import Array, xp
-from minigan.layers.base import Layer
+from minigan.layers.base import Diagonal
 
 
 def sigmoid(x: Array) -> Array:
@@ -19,7 +19,7 @@ def softplus(x: Array) -> Array:
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-abs(x)))
 
 
-class ReLU(Layer):
+class ReLU(Diagonal):
     """y = max(x, 0)        dx = dy where x > 0, else 0 (0 at x = 0)        any shape"""
 
     def forward(self, x, train=True):
@@ -31,7 +31,7 @@ class ReLU(Layer):
         return dy * (y > 0) if input_grad else None
 
 
-class LeakyReLU(Layer):
+class LeakyReLU(Diagonal):
     """y = max(x, slope x)        dx = dy where x > 0, else slope dy (slope dy at x = 0)        any shape
 
     Raises ValueError unless 0 <= slope < 1.
@@ -60,7 +60,7 @@ class LeakyReLU(Layer):
         return f"LeakyReLU({self.slope})"
 
 
-class Tanh(Layer):
+class Tanh(Diagonal):
     """y = tanh(x)        dx = (1 - y^2) dy        any shape"""
 
     def forward(self, x, train=True):
@@ -71,8 +71,12 @@ class Tanh(Layer):
         y = cache
         return dy * (1 - y * y) if input_grad else None
 
+    def bend(self, x_dot, eta, cache):
+        y = cache
+        return -2 * y * (1 - y * y) * x_dot * eta  # tanh'' = -2 y (1 - y^2)
 
-class Sigmoid(Layer):
+
+class Sigmoid(Diagonal):
     """y = 1 / (1 + e^-x)        dx = y (1 - y) dy        any shape"""
 
     def forward(self, x, train=True):
@@ -83,8 +87,12 @@ class Sigmoid(Layer):
         y = cache
         return dy * (y * (1 - y)) if input_grad else None
 
+    def bend(self, x_dot, eta, cache):
+        y = cache
+        return y * (1 - y) * (1 - 2 * y) * x_dot * eta
 
-class Softplus(Layer):
+
+class Softplus(Diagonal):
     """y = log(1 + e^x)        dx = sigmoid(x) dy        any shape"""
 
     def forward(self, x, train=True):
@@ -94,8 +102,12 @@ class Softplus(Layer):
         x = cache
         return dy * sigmoid(x) if input_grad else None
 
+    def bend(self, x_dot, eta, cache):
+        p = sigmoid(cache)
+        return p * (1 - p) * x_dot * eta
 
-class Softmax(Layer):
+
+class Softmax(Diagonal):
     """y_i = e^x_i / sum_j e^x_j        dx_i = y_i (dy_i - sum_j y_j dy_j)        x (..., C), over the last axis
 
     Every output depends on every input of its row: the second term of dx.
@@ -111,3 +123,13 @@ class Softmax(Layer):
         if not input_grad:
             return None
         return y * (dy - (y * dy).sum(axis=-1, keepdims=True))
+
+    def bend(self, x_dot, eta, cache):
+        """<eta, J x_dot> = sum y eta x_dot - (sum y eta) (sum y x_dot): its gradient on y, and through J to x."""
+        y = cache
+        dy = (
+            eta * x_dot
+            - eta * (y * x_dot).sum(axis=-1, keepdims=True)
+            - x_dot * (y * eta).sum(axis=-1, keepdims=True)
+        )
+        return self.backward(dy, cache)

@@ -49,6 +49,28 @@ class Layer:
         """
         raise NotImplementedError
 
+    def tangent(self, x_dot: Array, cache: Any) -> tuple[Array, Any]:
+        """y_dot = J x_dot, how y moves when x moves along x_dot, and what `tangent_backward` needs of it.
+
+        cache: forward's. For second derivatives (minigan.penalty); layers without one raise NotImplementedError.
+        """
+        raise NotImplementedError(
+            f"{self!r} has no second derivative by hand, so no gradient penalty goes through it."
+        )
+
+    def tangent_backward(
+        self, y_bar: Array | None, eta: Array, cache: Any, tangent_cache: Any
+    ) -> tuple[Array | None, Array]:
+        """The gradients of <eta, y_dot> + <y_bar, y>: adds those of the parameters, returns (x_bar, xi).
+
+        x_bar is that on x, xi that on x_dot: xi = J^T eta, as in backward. y_bar = None says zero, as it stays in
+        networks of straight pieces. Source of the formulas: Pearlmutter 1994, "Fast exact multiplication by the
+        Hessian", worked out for each layer.
+        """
+        raise NotImplementedError(
+            f"{self!r} has no second derivative by hand, so no gradient penalty goes through it."
+        )
+
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
         for gradient in self.grads.values():
@@ -88,3 +110,30 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+class Diagonal(Layer):
+    """What layers share whose J is symmetric, above all elementwise ones: y_dot = J x_dot is what backward gives."""
+
+    def tangent(self, x_dot, cache):
+        return self.backward(x_dot, cache, param_grads=False), x_dot
+
+    def tangent_backward(self, y_bar, eta, cache, tangent_cache):
+        x_bar, bend = None if y_bar is None else self.backward(y_bar, cache), self.bend(tangent_cache, eta, cache)
+        if bend is not None:
+            x_bar = bend if x_bar is None else x_bar + bend
+        return x_bar, self.backward(eta, cache)
+
+    def bend(self, x_dot: Array, eta: Array, cache: Any) -> Array | None:
+        """d<eta, J x_dot>/dx: s''(x) x_dot eta for y = s(x); None where it is zero, on straight pieces."""
+        return None
+
+
+class Rearranging(Layer):
+    """What layers share that move, copy or add up numbers: y is linear in x, so y_dot is made of x_dot as y of x."""
+
+    def tangent(self, x_dot, cache):
+        return self.forward(x_dot)[0], None
+
+    def tangent_backward(self, y_bar, eta, cache, tangent_cache):
+        return None if y_bar is None else self.backward(y_bar, cache), self.backward(eta, cache)

@@ -161,7 +161,7 @@ def parts(n: int, each: int) -> list[slice]:
 
 
 class _Convolution(Layer):
-    """What both share: arguments, parameters and messages."""
+    """What both share: y = A x + b, A linear in x and in W. Each says what A x, A^T dy and dW are."""
 
     def __init__(
         self,
@@ -184,6 +184,43 @@ class _Convolution(Layer):
         if bias:
             self.add_param("b", xp.zeros(c_out, dtype="float32"))
 
+    def apply(self, x: Array, sizes: Shape) -> Array:
+        """A x, with so many places in each dimension."""
+        raise NotImplementedError
+
+    def transposed(self, dy: Array, sizes: Shape) -> Array:
+        """A^T dy, with so many places in each dimension."""
+        raise NotImplementedError
+
+    def weights(self, x: Array, dy: Array) -> Array:
+        """The gradient of <A x, dy> on W."""
+        raise NotImplementedError
+
+    def forward(self, x, train=True):
+        *sizes, _ = self.output_shape(x.shape[1:])
+        y = self.apply(x, sizes)
+        if "b" in self.params:
+            y += self.params["b"]
+        return y, x
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        x = cache
+        if param_grads:
+            self.grads["W"] += self.weights(x, dy)
+            if "b" in self.params:
+                self.grads["b"] += dy.reshape(-1, self.c_out).sum(axis=0)  # over samples and places: (O,)
+        return self.transposed(dy, x.shape[1:-1]) if input_grad else None
+
+    def tangent(self, x_dot, cache):
+        *sizes, _ = self.output_shape(x_dot.shape[1:])
+        return self.apply(x_dot, sizes), x_dot
+
+    def tangent_backward(self, y_bar, eta, cache, tangent_cache):
+        x, x_dot = cache, tangent_cache
+        self.grads["W"] += self.weights(x_dot, eta)
+        x_bar = None if y_bar is None else self.backward(y_bar, x)
+        return x_bar, self.transposed(eta, x.shape[1:-1])
+
     def sizes(self, given: Shape) -> tuple[int, ...]:
         """The places of y in each dimension for those of x."""
         raise NotImplementedError
@@ -194,11 +231,11 @@ class _Convolution(Layer):
 
     def output_shape(self, shape: Shape | None) -> Shape:
         w = self.windows
-        if shape is None or None in shape[:-1]:
-            return (*(None for _ in w.kernel), self.c_out)
-        if len(shape) != len(w.kernel) + 1 or shape[-1] not in (self.c_in, None):
+        if shape is not None and (len(shape) != len(w.kernel) + 1 or shape[-1] not in (self.c_in, None)):
             letters = ", ".join("DHW"[3 - len(w.kernel) :])
             raise ShapeError(f"{self!r} takes (N, {letters}, {self.c_in}), not {batch_of(shape)}")
+        if shape is None or None in shape[:-1]:
+            return (*(None for _ in w.kernel), self.c_out)
         sizes = self.sizes(shape[:-1])
         if min(sizes) < 1:
             raise ShapeError(f"{self!r} cannot take {batch_of(shape)}: {self.arithmetic(shape[:-1])}")
@@ -240,20 +277,14 @@ class Conv(_Convolution):
     ) -> None:
         super().__init__(c_in, c_out, kernel, stride, padding, dilation, bias, rng, init)
 
-    def forward(self, x, train=True):
-        *places, _ = self.output_shape(x.shape[1:])
-        y = correlate(x, self.params["W"], self.windows, places)
-        if "b" in self.params:
-            y += self.params["b"]
-        return y, x
+    def apply(self, x, sizes):
+        return correlate(x, self.params["W"], self.windows, sizes)
 
-    def backward(self, dy, cache, param_grads=True, input_grad=True):
-        x = cache
-        if param_grads:
-            self.grads["W"] += weight_gradient(x, dy, self.windows)
-            if "b" in self.params:
-                self.grads["b"] += dy.reshape(-1, self.c_out).sum(axis=0)  # (N o, O) -> (O,)
-        return spread(dy, self.params["W"], self.windows, x.shape[1:-1]) if input_grad else None
+    def transposed(self, dy, sizes):
+        return spread(dy, self.params["W"], self.windows, sizes)
+
+    def weights(self, x, dy):
+        return weight_gradient(x, dy, self.windows)
 
     def sizes(self, given):
         return self.windows.count(given)
@@ -299,21 +330,14 @@ class ConvTranspose(_Convolution):
             if not 0 <= p < max(s, d):
                 raise ShapeError(f"output_padding {p} must be less than the stride {s} (or the dilation {d}).")
 
-    def forward(self, x, train=True):
-        *sizes, _ = self.output_shape(x.shape[1:])
-        y = spread(x, self.params["W"].swapaxes(-1, -2), self.windows, sizes)
-        if "b" in self.params:
-            y += self.params["b"]
-        return y, x
+    def apply(self, x, sizes):
+        return spread(x, self.params["W"].swapaxes(-1, -2), self.windows, sizes)
 
-    def backward(self, dy, cache, param_grads=True, input_grad=True):
-        x = cache
-        if param_grads:
-            self.grads["W"] += weight_gradient(dy, x, self.windows).swapaxes(-1, -2)
-            if "b" in self.params:
-                self.grads["b"] += dy.reshape(-1, self.c_out).sum(axis=0)  # (N n, O) -> (O,)
-        W = self.params["W"].swapaxes(-1, -2)
-        return correlate(dy, W, self.windows, x.shape[1:-1]) if input_grad else None
+    def transposed(self, dy, sizes):
+        return correlate(dy, self.params["W"].swapaxes(-1, -2), self.windows, sizes)
+
+    def weights(self, x, dy):
+        return weight_gradient(dy, x, self.windows).swapaxes(-1, -2)
 
     def sizes(self, given):
         w = self.windows

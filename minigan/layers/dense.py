@@ -46,6 +46,19 @@ class Dense(Layer):
                 self.grads["b"] += dy.sum(axis=0)  # (N, O) -> (O,)
         return dy @ self.params["W"].T if input_grad else None  # (N, O) (O, I) -> (N, I)
 
+    def tangent(self, x_dot, cache):
+        return x_dot @ self.params["W"], x_dot
+
+    def tangent_backward(self, y_bar, eta, cache, tangent_cache):
+        x, x_dot, W = cache, tangent_cache, self.params["W"]
+        self.grads["W"] += x_dot.T @ eta
+        if y_bar is None:
+            return None, eta @ W.T
+        self.grads["W"] += x.T @ y_bar
+        if "b" in self.params:
+            self.grads["b"] += y_bar.sum(axis=0)  # b is in y, not in y_dot
+        return y_bar @ W.T, eta @ W.T
+
     def output_shape(self, shape: Shape | None) -> Shape:
         if shape is not None and tuple(shape) != (self.n_in,):
             advice = "; put Flatten() before it" if len(shape) > 1 else ""

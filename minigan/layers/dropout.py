@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigan.layers.base import Layer
+from minigan.layers.base import Diagonal
 
 
-class Dropout(Layer):
+class Dropout(Diagonal):
     """train: y = x m, m = 0 with probability p, else 1 / (1 - p); dx = dy m        inference: y = x        any shape
 
     p is the probability to DROP a number, as in PyTorch. Raises ValueError unless 0 <= p < 1.

@@ -94,6 +94,12 @@ class BatchNorm(Layer):
             dx -= factor * dbeta / len(dy)
         return dx.reshape(shape)
 
+    def tangent(self, x_dot, cache):
+        raise ValueError(
+            f"{self!r} mixes the samples of a batch, so that a gradient at one sample says nothing of D alone: use "
+            "LayerNorm, or no norm, in a D with a gradient penalty."
+        )
+
     def output_shape(self, shape: Shape | None) -> Shape | None:
         if shape is not None and (not shape or shape[-1] not in (self.channels, None)):
             raise ShapeError(f"{self!r} takes (N, ..., {self.channels}), not {batch_of(shape)}")
@@ -144,6 +150,29 @@ class LayerNorm(Layer):
         dx -= xhat * (g * xhat).mean(axis=1, keepdims=True)
         dx *= scale
         return dx.reshape(shape)
+
+    def tangent(self, x_dot, cache):
+        xhat, scale = cache
+        xhat_dot = self._project(x_dot.reshape(xhat.shape), xhat) * scale  # (M, F)
+        return (xhat_dot * self.params["gamma"].ravel()).reshape(x_dot.shape), (x_dot, xhat_dot)
+
+    def tangent_backward(self, y_bar, eta, cache, tangent_cache):
+        (xhat, scale), (x_dot, xhat_dot) = cache, tangent_cache
+        shape, gamma = eta.shape, self.params["gamma"].ravel()
+        eta, x_dot = eta.reshape(xhat.shape), x_dot.reshape(xhat.shape)
+        mean = lambda v: v.mean(axis=1, keepdims=True)
+        self.grads["gamma"] += column_products(eta, xhat_dot).reshape(self.features)
+        q = gamma * eta
+        Pq, Px_dot = self._project(q, xhat), self._project(x_dot, xhat)
+        x_bar = -xhat * scale * mean(q * xhat_dot)  # scale, 1 / s, depends on x ...
+        x_bar -= scale * scale * (mean(xhat * x_dot) * Pq + mean(xhat * q) * Px_dot)  # ... and so does xhat in P
+        if y_bar is not None:
+            x_bar += self.backward(y_bar.reshape(shape), cache).reshape(xhat.shape)
+        return x_bar.reshape(shape), (Pq * scale).reshape(shape)
+
+    def _project(self, v: Array, xhat: Array) -> Array:
+        """P v = v - mean(v) - xhat mean(xhat v): what of v moves xhat, for it keeps its mean and its length."""
+        return v - v.mean(axis=1, keepdims=True) - xhat * (xhat * v).mean(axis=1, keepdims=True)
 
     def output_shape(self, shape: Shape | None) -> Shape | None:
         ends = None if shape is None else tuple(shape[-len(self.features) :])
@@ -216,6 +245,25 @@ class SpectralNorm(Layer):
             if "b" in self.params:
                 self.grads["b"] += dy.reshape(-1, len(v)).sum(axis=0)
         return dx
+
+    def tangent(self, x_dot, cache):
+        self._lend()
+        _, inner, _, _, sigma = cache
+        lin_dot, inner_dot = self.layer.tangent(x_dot, inner)
+        return lin_dot / sigma, (lin_dot, inner_dot)
+
+    def tangent_backward(self, y_bar, eta, cache, tangent_cache):
+        self._lend()
+        (lin, inner, u, v, sigma), (lin_dot, inner_dot) = cache, tangent_cache
+        share = None if y_bar is None else y_bar / sigma
+        x_bar, xi = self.layer.tangent_backward(share, eta / sigma, inner, inner_dot)
+        dsigma = -(eta * lin_dot).sum() / (sigma * sigma)
+        if y_bar is not None:
+            dsigma -= (y_bar * lin).sum() / (sigma * sigma)
+            if "b" in self.params:
+                self.grads["b"] += y_bar.reshape(-1, len(v)).sum(axis=0)
+        self.grads["W"] += (dsigma * u[:, None] * v).reshape(self.grads["W"].shape)
+        return x_bar, xi
 
     def _lend(self) -> None:
         """The inner layer works on this one's W: the network, or a copy, may have put another array in its place."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from minigan.backend import xp
-from minigan.layers.base import Layer, Shape, ShapeError, batch_of
+from minigan.layers.base import Layer, Rearranging, Shape, ShapeError, batch_of
 from minigan.layers.conv import Numbers, Padding, Windows
 
 
@@ -23,10 +23,12 @@ class _Pool(Layer):
 
     def output_shape(self, shape: Shape | None) -> Shape | None:
         w = self.windows
-        if shape is None or None in shape[:-1]:
-            return shape if shape is None else (*(None for _ in w.kernel), shape[-1])
+        if shape is None:
+            return None
         if len(shape) != len(w.kernel) + 1:
             raise ShapeError(f"{self!r} takes (N, {', '.join('DHW'[3 - len(w.kernel) :])}, C), not {batch_of(shape)}")
+        if None in shape[:-1]:
+            return (*(None for _ in w.kernel), shape[-1])
         places = w.count(shape[:-1])
         if min(places) < 1:
             raise ShapeError(f"{self!r} cannot take {batch_of(shape)}: no window of {w.kernel} fits into it")
@@ -39,7 +41,7 @@ class _Pool(Layer):
         return f"{type(self).__name__}({w.kernel}{stride}{padding})"
 
 
-class MaxPool(_Pool):
+class MaxPool(_Pool, Layer):
     """y = the largest x of each window        x (N, n..., C)   y (N, o..., C)
 
     dx: dy goes to the place of the largest, to the first of equals. Places outside x never win.
@@ -65,7 +67,7 @@ class MaxPool(_Pool):
         return self.windows.fold(hits, x.shape[1:-1])
 
 
-class AveragePool(_Pool):
+class AveragePool(_Pool, Rearranging):
     """y = the mean of each window        x (N, n..., C)   y (N, o..., C)
 
     dx: each of the k places of a window gets dy / k. Places outside x hold 0 and count, as by default in PyTorch.
@@ -106,7 +108,7 @@ class GlobalMaxPool(Layer):
         return None if shape is None else (shape[-1],)
 
 
-class Upsample(Layer):
+class Upsample(Rearranging):
     """Each place becomes `factor` equal ones in every dimension: x (N, n..., C)   y (N, n factor..., C)
 
     dx: the sum of dy over the places that came of one. (Nearest neighbour.)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from minigan.layers.base import Layer, Shape, ShapeError, batch_of
+from minigan.layers.base import Rearranging, Shape, ShapeError, batch_of
 
 
-class Reshape(Layer):
+class Reshape(Rearranging):
     """x (N, ...) -> y (N, *shape), the same numbers in the same (row-major) order
 
     Raises ShapeError when a sample of x does not hold as many numbers as `shape`.
@@ -39,7 +39,7 @@ class Reshape(Layer):
         return f"Reshape({self.shape})"
 
 
-class Flatten(Layer):
+class Flatten(Rearranging):
     """x (N, ...) -> y (N, M), M the product of the other axes"""
 
     def forward(self, x, train=True):
