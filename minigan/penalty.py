@@ -16,6 +16,7 @@ is D's slope along u_n: what the tangent sweep computes. So four sweeps give it,
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from minigan.backend import Array, xp
@@ -53,3 +54,23 @@ def between(x_real: Array, x_fake: Array, rng: Any) -> Array:
     """A point on the line from each real sample to a fake one, uniformly drawn: (N, ...), (N, ...) -> (N, ...)."""
     t = rng.random((len(x_real), *(1 for _ in x_real.shape[1:])), dtype="float32")
     return t * x_real + (1 - t) * x_fake
+
+
+# ---- as steps.d_step takes them ------------------------------------------------------------------------------------
+
+Penalty = Callable[[Network, Array, Array], Array]
+
+
+def wgan_gp(rng: Any, weight: float = 10.0) -> Penalty:
+    """Slopes of length 1 between real and fake, at points that `rng` draws; goes with the loss wasserstein."""
+    return lambda D, x_real, x_fake: gradient_penalty(D, between(x_real, x_fake, rng), "wgan-gp", weight)
+
+
+def r1(weight: float = 10.0) -> Penalty:
+    """Flat at the real samples; goes with any loss."""
+    return lambda D, x_real, x_fake: gradient_penalty(D, x_real, "r1", weight)
+
+
+def r2(weight: float = 10.0) -> Penalty:
+    """Flat at the fake samples; goes with any loss."""
+    return lambda D, x_real, x_fake: gradient_penalty(D, x_fake, "r2", weight)

@@ -6,6 +6,7 @@ detached: a player's step just does not ask for the other's gradients.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from minigan.backend import Array, xp
@@ -24,10 +25,12 @@ def d_step(
     x_real: Array,
     z: Array,
     trace: Trace | None = None,
+    penalty: Callable[[Network, Array, Array], Array] | None = None,
 ) -> Array:
     """D learns to tell x_real (N, ...) from G(z), z (N, ...); G does not move. Returns D's loss, 0-d.
 
     (Goodfellow et al. 2014, algorithm 1, the inner step.) A dict given as `trace` receives every intermediate value.
+    A `penalty` adds its gradient to D's, and its value to the loss.
     """
     x_fake, _ = G.forward(z)  # no cache kept: nothing flows into G
     real_logits, real_cache = D.forward(x_real)
@@ -36,6 +39,8 @@ def d_step(
     D.zero_grad()
     D.backward(d_real, real_cache, input_grad=False)
     D.backward(d_fake, fake_cache, input_grad=False)
+    if penalty is not None:  # minigan.penalty: wgan_gp, r1, r2
+        value = value + penalty(D, x_real, x_fake)
     optimizer.step()
     if trace is not None:
         trace.update(x_real=x_real, x_fake=x_fake, real_logits=real_logits, fake_logits=fake_logits)

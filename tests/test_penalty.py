@@ -1,6 +1,7 @@
 """The gradient penalties' gradient, by hand, against two other routes to the same numbers, to 1e-8 in float64."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -196,3 +197,24 @@ def test_between_lies_between(backend):
     t = to_host(between(real, fake, rng(0)))
     assert t.dtype == np.float32 and (t >= 0).all() and (t <= 1).all()
     assert (t == t[:, :1, :1]).all() and t.std() > 0.2 and math.isclose(t.mean(), 0.5, abs_tol=0.15)
+
+
+@pytest.mark.parametrize("kind", ["wgan-gp", "r1"])
+def test_against_pytorchs_double_backward(kind, backend):
+    """Stored numbers, made by tests/fixtures/make_penalty.py."""
+    with np.load(Path(__file__).parent / "fixtures" / "torch_penalty.npz") as file:
+        torchs = dict(file)
+    r = rng(0)
+    D = Sequential(
+        *(Conv(2, 3, (3, 3), 2, 1, rng=r), Softplus(), ConvTranspose(3, 2, (4, 4), 2, 1, rng=r), LeakyReLU()),
+        *(Flatten(), Dense(48, 7, rng=r), LayerNorm(7), Tanh(), Dense(7, 5, rng=r), Sigmoid(), Dense(5, 1, rng=r)),
+    ).astype("float64")
+    for name, p in D.params.items():
+        p[...] = to_device(torchs[name])
+    D.changed()
+    value = gradient_penalty(D, to_device(torchs["x"]), kind, 10.0)
+    assert float(to_host(value)) == pytest.approx(float(torchs[f"{kind}/value"]), rel=1e-10)
+    for name, g in D.grads.items():
+        theirs = torchs[f"{kind}/{name}"]
+        # 1e-9: ours has 1e-12 under the root of the length, PyTorch's norm has not
+        assert abs(to_host(g) - theirs).max() <= 1e-9 * max(abs(theirs).max(), 1e-3), name

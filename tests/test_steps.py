@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigan import losses, steps
+from minigan import losses, penalty, steps
 from minigan.backend import rng, to_device, to_host
 from minigan.layers import Dense, LeakyReLU, ReLU, Tanh
 from minigan.network import Sequential
@@ -63,6 +63,25 @@ def test_stacked_and_plain_steps_agree(loss):
         results.append((values, D.grad, D.theta))
     for plain, stacked in zip(*results):
         np.testing.assert_allclose(stacked, plain, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", penalty.KINDS)
+def test_a_penalty_adds_its_value_and_its_gradient(kind, backend):
+    G, D, x, z = game(dtype="float64")
+    make = {
+        "wgan-gp": lambda: penalty.wgan_gp(rng(7), 3.0),
+        "r1": lambda: penalty.r1(3.0),
+        "r2": lambda: penalty.r2(3.0),
+    }
+    plain, alone, together = D.copy(), D.copy(), D.copy()
+    value = steps.d_step(G, plain, SGD(plain, 0.1), losses.wasserstein, x, z)
+    extra = make[kind]()(alone, x, G.forward(z)[0])
+    both = steps.d_step(G, together, SGD(together, 0.1), losses.wasserstein, x, z, penalty=make[kind]())
+    np.testing.assert_allclose(to_host(both), to_host(value + extra), rtol=1e-12)
+    np.testing.assert_allclose(to_host(together.grad), to_host(plain.grad + alone.grad), rtol=1e-12, atol=1e-15)
+    at = {"r1": x, "r2": G(z)}.get(kind)
+    if at is not None:
+        assert float(to_host(extra)) == float(to_host(penalty.gradient_penalty(alone, at, kind, 3.0)))
 
 
 def test_the_real_batchs_gradient_uses_the_real_batch():
