@@ -263,7 +263,8 @@ def _frame(where: Run, step: int) -> Path:
 def _save_frame(where: Run, training: Training) -> None:
     from minigan import viz
 
-    images = training.sample(64)
+    large = max(training.model.image_shape[:2]) > 32  # of these, fewer: or training.gif has room for three frames
+    images = training.sample(16 if large else 64)
     if not np.isfinite(images).all():
         raise _diverged(training.step, where)
     try:
