@@ -208,6 +208,15 @@ def test_what_does_not_fit_is_refused_with_the_arithmetic(make, message):
         make()
 
 
+@pytest.mark.parametrize("make, shape", [(CONV, (2, 6, 6, 2)), (BACK, (2, 3, 3, 2))])
+def test_a_gradient_of_another_shape_is_refused_and_not_read_past_the_end(make, shape):
+    layer = make((3, 3), 2, 1)
+    y, cache = layer.forward(np.ones(shape, "float32"))
+    for bigger in (np.ones((2, y.shape[1] + 4, y.shape[2], 3), "float32"), np.ones((2, 1, y.shape[2], 3), "float32")):
+        with pytest.raises(ValueError, match="dy|do not fit"):
+            layer.backward(bigger, cache)
+
+
 def test_a_network_refuses_channels_that_do_not_meet_before_it_knows_the_sizes():
     r = rng(0)
     for second in (CONV((3, 3)), BACK((3, 3)), Conv(4, 3, (3,), rng=r)):

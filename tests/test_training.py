@@ -188,6 +188,18 @@ def test_a_run_with_batch_norm_resumes_bit_for_bit(images, tmp_path, monkeypatch
     assert (whole.folder / "filters.png").read_bytes() == (tmp_path / "run" / "filters.png").read_bytes()
 
 
+def test_the_average_of_g_has_averaged_statistics(images):
+    training = Training(dcgan(rng(0), width=2), images, batch=8, average=0.9)
+    for _ in range(20):
+        training.advance()
+        if training.step == 10:
+            first = {name: a.copy() for name, a in training.G.statistics.items()}
+    kept = max(1 - 0.9**10, 10 / 20)  # as for theta
+    for name, a in training.G_average.statistics.items():
+        expected = first[name] + kept * (training.G.statistics[name] - first[name])
+        np.testing.assert_allclose(a, expected, rtol=1e-5, atol=1e-7)
+
+
 def test_images_in_a_file_train_as_those_in_memory(images, tmp_path):
     there = np.memmap(tmp_path / "images", np.uint8, "w+", shape=images.shape)
     there[:] = images

@@ -77,7 +77,13 @@ class Windows:
         return tuple((n + before + after - r) // s + 1 for n, (before, after), r, s in spans)
 
     def view(self, x: Array, places: Shape) -> Array:
-        """x with its zeros, seen window by window, nothing copied: (N, o..., k..., I). Windows may share numbers."""
+        """x with its zeros, seen window by window, nothing copied: (N, o..., k..., I). Windows may share numbers.
+
+        Raises ShapeError where windows would reach past x: as_strided itself would read whatever lies there.
+        """
+        for size, o, s, r in zip(x.shape[1:-1], places, self.stride, self.reach):
+            if (o - 1) * s + r > size:
+                raise ShapeError(f"{o} windows {s} apart that reach over {r} places do not fit into {size}.")
         sample, *steps, channel = x.strides
         strides = (sample, *(n * s for n, s in zip(steps, self.stride)),
                    *(n * d for n, d in zip(steps, self.dilation)), channel)  # fmt: skip
@@ -205,6 +211,8 @@ class _Convolution(Layer):
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         x = cache
+        if dy.shape[1:] != (expected := self.output_shape(x.shape[1:])):
+            raise ShapeError(f"{self!r} gave {batch_of(expected)}, so dy cannot be {batch_of(dy.shape[1:])}")
         if param_grads:
             self.grads["W"] += self.weights(x, dy)
             if "b" in self.params:
