@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import multiprocessing
 import os
 import platform
 import re
@@ -41,8 +42,9 @@ from minigan.losses import non_saturating
 from minigan.network import Sequential
 from minigan.optim import Adam
 from minigan.steps import d_step, g_step, stacked_d_step
+from minigan.workers import Workers, usable
 
-MINIGAN, TUTORIAL, BEST = "minigan", "PyTorch as tutorials write it", "PyTorch best"
+MINIGAN, WORKERS, TUTORIAL, BEST = "minigan", "minigan, two workers", "PyTorch as tutorials write it", "PyTorch best"
 WARM_UP = 30  # steps before the clock counts, or fewer if they take longer than what is counted
 NOISE = 100  # numbers in z
 QUIET_ALLOCATOR = {  # settings of glibc's malloc; they mean nothing elsewhere
@@ -156,7 +158,9 @@ def two_players(
     }
 
 
-def in_minigan(networks: Networks, start: Start, batch: int, device: str, d_step: Callable) -> dict[str, Player]:
+def in_minigan(
+    networks: Networks, start: Start, batch: int, device: str, d_step: Callable, processes: int = 1
+) -> dict[str, Player]:
     r, images = rng(1), to_device(start["images"])
     G, D = networks(r)
     if images.dtype != G.theta.dtype:
@@ -167,8 +171,18 @@ def in_minigan(networks: Networks, start: Start, batch: int, device: str, d_step
             p[...] = to_device(start[f"{name}.{key}"])
         net.changed()
     adam_G, adam_D = (Adam(net, 2e-4, 0.5, 0.999) for net in (G, D))
-    step_D = lambda x_real, z: d_step(G, D, adam_D, non_saturating, x_real, z)
-    step_G = lambda z: g_step(G, D, adam_G, non_saturating, z)
+    workers = Workers(processes, adam_G, adam_D) if processes > 1 else None
+
+    def step(name, *batches):
+        batches = [workers.rows(a) for a in batches] if workers else batches
+        if name == "D":
+            d_step(G, D, adam_D, non_saturating, *batches)
+        else:
+            g_step(G, D, adam_G, non_saturating, *batches)
+
+    if workers:
+        workers.start(step)
+    step_D, step_G = (partial(workers or step, name) for name in "DG")
     real = lambda: images[r.integers(0, len(images), batch)]
     noise = lambda: r.standard_normal((batch, NOISE), dtype="float32")
     gradients = lambda name: {key: to_host(g).copy() for key, g in nets[name].grads.items()}
@@ -297,9 +311,9 @@ def torchs_order(net: Sequential, shape: Shape) -> list[tuple[str, Shape, Shape,
     return orders
 
 
-def gan_case(batches: tuple[int, ...], networks: Networks, d_steps: dict[str, Callable]) -> Case:
-    """d_steps: of the contestants that are minigan."""
-    contestants = {name: partial(in_minigan, networks, d_step=d_step) for name, d_step in d_steps.items()}
+def gan_case(batches: tuple[int, ...], networks: Networks, ours: dict[str, dict[str, Any]]) -> Case:
+    """ours: the contestants that are minigan, and how they take a step."""
+    contestants = {name: partial(in_minigan, networks, **how) for name, how in ours.items()}
     contestants |= {name: partial(in_torch, networks, best=name == BEST) for name in (TUTORIAL, BEST)}
     return Case(batches, partial(gan_flop, networks), partial(gan_start, networks), contestants)
 
@@ -307,10 +321,11 @@ def gan_case(batches: tuple[int, ...], networks: Networks, d_steps: dict[str, Ca
 DIGITS = partial(dcgan, kernel=5, up=((7, 256), (14, 128), (28, 64), (28, 1)), down=((28, 1), (14, 64), (7, 128)))
 TO_64 = ((4, 512), (8, 256), (16, 128), (32, 64), (64, 1))
 PICTURES = partial(dcgan, kernel=4, up=TO_64, down=TO_64[::-1])
+ALONE, SHARED = {"d_step": d_step}, {"d_step": d_step, "processes": 2}
 CASES = {
-    "mlp": gan_case((64, 256), mlp, {MINIGAN: stacked_d_step, "minigan plain": d_step}),
-    "dcgan": gan_case((64,), DIGITS, {MINIGAN: d_step}),
-    "dcgan64": gan_case((64,), PICTURES, {MINIGAN: d_step}),
+    "mlp": gan_case((64, 256), mlp, {MINIGAN: {"d_step": stacked_d_step}, "minigan plain": ALONE}),
+    "dcgan": gan_case((64,), DIGITS, {MINIGAN: ALONE, WORKERS: SHARED}),
+    "dcgan64": gan_case((64,), PICTURES, {MINIGAN: ALONE, WORKERS: SHARED}),
 }
 
 # ---- one contestant, in a process of its own ---------------------------------------------------------------------
@@ -332,10 +347,14 @@ def prepare(name: str, device: str, threads: int) -> Callable[[], Any]:
 
 
 def peak_mib() -> float | None:
-    """The most memory, not a GPU's, that this process has held, in MiB; None where the system does not tell."""
+    """The most memory, not a GPU's, that this process has held, in MiB; None where the system does not tell.
+
+    Its workers' are added: what they share counts several times.
+    """
     if sys.platform == "linux":  # getrusage would not do: ru_maxrss starts at the peak of the process that started us
-        found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-        return int(found[1]) / 1024 if found else None
+        ids = ["self", *(process.pid for process in multiprocessing.active_children())]
+        found = [re.search(r"VmHWM:\s*(\d+) kB", Path(f"/proc/{i}/status").read_text()) for i in ids]
+        return sum(int(peak[1]) for peak in found) / 1024 if all(found) else None
     try:
         import resource
     except ImportError:  # Windows
@@ -502,6 +521,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"There is no PyTorch in {torch_python}, so minigan runs alone; to compare, pip install torch==2.13.0")
         print("numpy in an environment of its own, and name the python of that environment with --torch-python.")
     names = [name for name in CASES[args.case].contestants if facts["torch"] or not name.startswith("PyTorch")]
+    if args.device == "cuda" or usable() == 1:
+        names = [name for name in names if name != WORKERS]
     pythons = {name: torch_python if name.startswith("PyTorch") else sys.executable for name in names}
     tables = []
     with tempfile.TemporaryDirectory() as folder:

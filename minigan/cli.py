@@ -88,6 +88,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, help="the run folder (default runs/MODEL, or the next free runs/MODEL-2, ...)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out (default: the newest of MODEL)")
     p.add_argument("--every", type=int, help=f"steps between checkpoints ({default.every}; dcgan {dcgan.every})")
+    p.add_argument(
+        "--workers",
+        type=int,
+        help=f"processes that share each step (default {default.workers}; dcgan {dcgan.workers})",
+    )
     _add_backend(p)
     p.add_argument("--quiet", action="store_true", help="no progress bar")
 

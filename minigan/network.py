@@ -51,15 +51,19 @@ class Network:
 
     def _pack(self) -> None:
         """Move every layer's params and grads into the two vectors, and leave views in their place."""
-        slots = [(layer, name) for layer in self.layers for name in layer.params]
+        slots = self._slots()
         dtypes = {layer.params[name].dtype for layer, name in slots}
         if len(dtypes) > 1:
             raise ValueError(f"The layers' parameters are of different dtypes, {sorted(map(str, dtypes))}.")
         size = sum(layer.params[name].size for layer, name in slots)
         dtype = dtypes.pop() if dtypes else "float32"
-        self._theta, self.grad = xp.zeros(size, dtype=dtype), xp.zeros(size, dtype=dtype)
+        self.move(xp.zeros(size, dtype=dtype), xp.zeros(size, dtype=dtype))
+
+    def move(self, theta: Array, grad: Array) -> None:
+        """Keep the parameters and their gradients in these two vectors (P,) from here on, in the layers' order."""
+        self._theta, self.grad = theta, grad
         start = 0
-        for layer, name in slots:
+        for layer, name in self._slots():
             value, gradient = layer.params[name], layer.grads[name]
             part = slice(start, start + value.size)
             start = part.stop
@@ -70,6 +74,10 @@ class Network:
                 arrays[name] = vector[part].reshape(old.shape)
                 arrays[name][...] = old
             layer.packed = True
+
+    def _slots(self) -> list[tuple[Layer, str]]:
+        """The parameters in the order in which they lie in theta, each as its layer and its name there."""
+        return [(layer, name) for layer in self.layers for name in layer.params]
 
     @property
     def theta(self) -> Array:

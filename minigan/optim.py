@@ -32,23 +32,30 @@ class Optimizer:
             raise ValueError(f"clip is the largest gradient norm, a positive number, but got {clip}.")
         self.network, self.lr, self.clip = network, lr, clip
         self.steps = 0
+        self.workers: Any = None  # minigan.workers, where several processes share the step
         for name in self.moments:
             setattr(self, name, xp.zeros_like(network.theta))
 
     def step(self) -> None:
         """theta <- theta - update(grad), and every cache made before is out of date."""
         self.steps += 1
+        if self.workers is not None:
+            self.workers.mean_gradient(self.network)
         if self.clip is not None:
             clip_gradient(self.network, self.clip)
         self.update()
+        if self.workers is not None:
+            self.workers.updated()
         self.network.changed()
 
     def update(self) -> None:
         raise NotImplementedError
 
     def pieces(self) -> Iterator[tuple[Array, ...]]:
-        """theta, its gradient and the moments, piece by piece: views."""
+        """theta, its gradient and the moments, piece by piece: views. With workers, this one's part of them."""
         vectors = [self.network.theta, self.network.grad, *(getattr(self, name) for name in self.moments)]
+        if self.workers is not None:
+            vectors = [vector[self.workers.part(len(vector))] for vector in vectors]
         size = PIECE if on_host() else max(1, len(vectors[0]))
         for start in range(0, len(vectors[0]), size):
             yield tuple(vector[start : start + size] for vector in vectors)

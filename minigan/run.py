@@ -29,6 +29,7 @@ from minigan.layers import Conv
 from minigan.models import GAN, MODELS
 from minigan.network import Network
 from minigan.training import MEASURES, Training, load_network
+from minigan.workers import usable
 
 LOG_EVERY = 10  # steps; only then do numbers cross from the device to the host
 FRAMES = 60  # pictures kept for training.gif
@@ -45,7 +46,7 @@ class TrainingError(RuntimeError):
 # What suits a model better than the defaults below.
 DEFAULTS: dict[str, dict[str, Any]] = {
     # small batches and a high rate, for many useful steps in few minutes
-    "dcgan": {"steps": 1500, "batch": 32, "lr": 1e-3, "loss": "non_saturating", "every": 250},
+    "dcgan": {"steps": 1500, "batch": 32, "lr": 1e-3, "loss": "non_saturating", "every": 250, "workers": 2},
 }
 
 
@@ -64,11 +65,13 @@ class Settings:
     average: float = 0.995
     every: int = 500
     backend: str = "numpy"
+    workers: int = 1
 
     @classmethod
     def of(cls, model: str, **given: Any) -> Settings:
-        """A model's own defaults, and what is given."""
-        return cls(**{"model": model, **DEFAULTS.get(model, {}), **given})
+        """A model's own defaults, and what is given. Workers by default only where they can be had."""
+        default = DEFAULTS.get(model, {})
+        return cls(**{"model": model, **default, "workers": min(default.get("workers", 1), usable()), **given})
 
     def build(self, random: Any) -> GAN:
         """The model, with weights drawn from `random`. Raises ShapeError when it does not draw such images."""
@@ -80,7 +83,7 @@ class Settings:
         if self.loss not in GAMES:
             raise ValueError(f'There is no loss "{self.loss}"; there are {", ".join(GAMES)}.')
         object.__setattr__(self, "image_shape", tuple(self.image_shape))  # JSON has lists only
-        for name in ("steps", "batch", "every"):
+        for name in ("steps", "batch", "every", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} is a number of at least 1, but got {getattr(self, name)}.")
         if not (self.lr > 0 and math.isfinite(self.lr)):
@@ -170,6 +173,7 @@ def run(
         seed=settings.seed,
         average=settings.average,
         random=random,
+        workers=settings.workers,
     )
     if resume and where.checkpoint.exists():
         training.load(*checkpoint.load(where.checkpoint))

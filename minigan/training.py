@@ -17,6 +17,7 @@ from minigan.layers.activations import sigmoid
 from minigan.models import GAN
 from minigan.optim import Adam, gradient_norm
 from minigan.steps import d_step, g_step, stacked_d_step
+from minigan.workers import Workers
 
 AVERAGE_EVERY = 10  # steps from one update of the averaged G to the next: a tenth of the work, the same average
 MEASURES = ("d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm")
@@ -28,7 +29,9 @@ class Training:
     average: A in theta_average <- A theta_average + (1 - A) theta, the mean over some 1 / (1 - A) steps.
     A game circles around its goal, and the mean of a circle is its centre (Yazici et al. 2019). 0: none is kept.
     G_average: the generator that samples are drawn with: the averaged one, or G itself.
-    trace: what the last step computed, under the names used in `minigan.steps` (x_real, real_logits, g_value, ...).
+    workers: processes that share each step (minigan.workers); they start with the first, and know what stood then.
+    trace: what the last step computed, under the names used in `minigan.steps` (x_real, real_logits, g_value, ...);
+    with workers, for the first one's share of the batch.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Training:
         seed: int = 0,
         average: float = 0.0,
         random: Any = None,
+        workers: int = 1,
     ) -> None:
         if not 0 <= average < 1:
             raise ValueError(f"average is a number from 0 (none) to below 1, but got {average}.")
@@ -51,6 +55,8 @@ class Training:
             raise ValueError(f"Images are given as uint8 from 0 to 255, not as {images.dtype}.")
         if not 0 < batch <= len(images):
             raise ValueError(f"A batch of {batch} cannot be taken from {len(images)} images.")
+        if batch % workers:
+            raise ValueError(f"A batch of {batch} cannot be shared out evenly to {workers} workers.")
         self.model, self.G, self.D = model, model.G, model.D
         # (M, H, W, C) uint8, to the device once; what does not fit into memory stays in its file
         self.images = images if isinstance(images, np.memmap) else to_device(images)
@@ -58,6 +64,7 @@ class Training:
         self.rng = rng(seed) if random is None else random
         self.G_optimizer, self.D_optimizer = Adam(self.G, lr), Adam(self.D, lr)
         self.d_step = d_step if self.D.mixes_samples else stacked_d_step
+        self.workers = Workers(workers, self.G_optimizer, self.D_optimizer) if workers > 1 else None
         self.average = average
         self.G_average = self.G.copy() if average else self.G
         self.step = 0
@@ -70,20 +77,31 @@ class Training:
         if epoch != self._epoch:
             order = np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
             self._epoch, self._order = epoch, order if isinstance(self.images, np.memmap) else to_device(order)
-        rows = self._order[place * self.batch : (place + 1) * self.batch]
+        rows = self._share(self._order[place * self.batch : (place + 1) * self.batch])
         low, high = self.model.pixels
         return to_device(self.images[rows]).astype("float32") * ((high - low) / 255) + low
 
     def advance(self) -> None:
         """One step of the game: D learns, then G."""
-        z_d = self.model.draw_noise(self.rng, self.batch)
-        z_g = self.model.draw_noise(self.rng, self.batch)
+        if self.workers is None:
+            self._play()
+        else:
+            self.workers.start(self._play)
+            self.workers()
+        if self.average and self.step % AVERAGE_EVERY == 0:
+            self._update_average()
+
+    def _play(self) -> None:
+        # every worker draws the noise for all, so that the numbers do not depend on how many there are
+        z_d = self._share(self.model.draw_noise(self.rng, self.batch))
+        z_g = self._share(self.model.draw_noise(self.rng, self.batch))
         self.trace = {}
         self.d_step(self.G, self.D, self.D_optimizer, self.loss, self.real_batch(), z_d, self.trace)
         g_step(self.G, self.D, self.G_optimizer, self.loss, z_g, self.trace)
         self.step += 1
-        if self.average and self.step % AVERAGE_EVERY == 0:
-            self._update_average()
+
+    def _share(self, batch: Array) -> Array:
+        return batch if self.workers is None else self.workers.rows(batch)
 
     def _update_average(self) -> None:
         # at first the plain mean of all so far, so that the noise of the start is soon forgotten
@@ -136,6 +154,8 @@ class Training:
                     f"{'is missing' if theirs is None else f'has shape {theirs.shape}'}, "
                     f"here it {'does not exist' if ours is None else f'has shape {ours.shape}'}."
                 )
+        if self.workers is not None:
+            self.workers.stop()  # the others would go on from where they are; they start anew with the next step
         if self.average:
             load_network(self.G_average, "G_average", arrays)
         for who, network, optimizer in self._players():
@@ -168,7 +188,8 @@ def load_network(network: Any, who: str, arrays: dict[str, np.ndarray]) -> None:
 def train(model: GAN, images: np.ndarray, *, steps: int, **options: Any) -> Iterator[Training]:
     """Play the game for so many steps, and give the whole state after each: networks, caches, logits, losses.
 
-    images (M, H, W, C) uint8. Options: batch, lr, loss, seed, average, random (a generator), as for `Training`.
+    images (M, H, W, C) uint8. Options: batch, lr, loss, seed, average, random (a generator), workers, as for
+    `Training`.
     """
     training = Training(model, images, **options)
     while training.step < steps:

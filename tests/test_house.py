@@ -25,6 +25,7 @@ FLOORS = {
     "checkpoint": 3,
     "models": 3,
     "steps": 4,
+    "workers": 4,
     "training": 5,
     "bench": 5,
     "run": 6,

@@ -157,6 +157,17 @@ def weight_gradient(x: Array, dy: Array, windows: Windows) -> Array:
     return dW.reshape(*windows.kernel, n_in, n_out)
 
 
+def transpose_gradients(dy: Array, x: Array, W: Array, windows: Windows) -> tuple[Array, Array]:
+    """correlate(dy, W) and weight_gradient(dy, x), the two gradients of `spread`, from one unfolding of dy."""
+    places, shape, W = x.shape[1:-1], W.shape, W.reshape(-1, W.shape[-1])  # (k O, I)
+    dx, dW = xp.empty_like(x), xp.zeros_like(W)
+    for part in parts(len(x), math.prod(places) * len(W)):
+        columns = windows.unfold(dy[part], places).reshape(-1, len(W))
+        dx[part] = (columns @ W).reshape(dx[part].shape)
+        dW += columns.T @ x[part].reshape(-1, W.shape[1])
+    return dx, dW.reshape(shape)
+
+
 def parts(n: int, each: int) -> list[slice]:
     """The batch in parts whose columns, so many numbers a sample, fit the CPU's cache; on a GPU, its memory."""
     step = max(1, (COLUMNS if on_host() else 2**28) // max(each, 1))
@@ -202,6 +213,10 @@ class _Convolution(Layer):
         """The gradient of <A x, dy> on W."""
         raise NotImplementedError
 
+    def gradients(self, dy: Array, x: Array) -> tuple[Array, Array]:
+        """Both, A^T dy and the gradient on W."""
+        return self.transposed(dy, x.shape[1:-1]), self.weights(x, dy)
+
     def forward(self, x, train=True):
         *sizes, _ = self.output_shape(x.shape[1:])
         y = self.apply(x, sizes)
@@ -213,10 +228,14 @@ class _Convolution(Layer):
         x = cache
         if dy.shape[1:] != (expected := self.output_shape(x.shape[1:])):
             raise ShapeError(f"{self!r} gave {batch_of(expected)}, so dy cannot be {batch_of(dy.shape[1:])}")
+        if param_grads and "b" in self.params:
+            self.grads["b"] += dy.reshape(-1, self.c_out).sum(axis=0)  # over samples and places: (O,)
+        if param_grads and input_grad:
+            dx, dW = self.gradients(dy, x)
+            self.grads["W"] += dW
+            return dx
         if param_grads:
             self.grads["W"] += self.weights(x, dy)
-            if "b" in self.params:
-                self.grads["b"] += dy.reshape(-1, self.c_out).sum(axis=0)  # over samples and places: (O,)
         return self.transposed(dy, x.shape[1:-1]) if input_grad else None
 
     def tangent(self, x_dot, cache):
@@ -346,6 +365,10 @@ class ConvTranspose(_Convolution):
 
     def weights(self, x, dy):
         return weight_gradient(dy, x, self.windows).swapaxes(-1, -2)
+
+    def gradients(self, dy, x):
+        dx, dW = transpose_gradients(dy, x, self.params["W"].swapaxes(-1, -2), self.windows)
+        return dx, dW.swapaxes(-1, -2)
 
     def sizes(self, given):
         w = self.windows

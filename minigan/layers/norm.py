@@ -45,6 +45,7 @@ class BatchNorm(Layer):
                 f"BatchNorm takes channels >= 1, 0 <= decay < 1 and eps > 0, but got {channels}, {decay}, {eps}."
             )
         self.channels, self.decay, self.eps = channels, decay, eps
+        self.workers: Any = None  # minigan.workers, where the batch lies in several processes
         self.add_param("gamma", xp.ones(channels, dtype="float32"))
         self.add_param("beta", xp.zeros(channels, dtype="float32"))
         self.statistics["mean"] = xp.zeros(channels, dtype="float32")
@@ -70,13 +71,18 @@ class BatchNorm(Layer):
             raise ValueError(
                 f"{self!r} cannot train on one number a channel: its mean is itself. Take a larger batch."
             )
-        mean = column_sums(rows) / m
+        mean = self._of_all(column_sums(rows) / m)
         centred = rows - mean  # not E[x^2] - mean^2, which in float32 loses all digits where x hardly varies
-        var = column_products(centred, centred) / m
+        var = self._of_all(column_products(centred, centred) / m)
+        m *= 1 if self.workers is None else self.workers.count
         for name, new in (("mean", mean), ("var", var * (m / (m - 1)))):
             self.statistics[name] *= self.decay
             self.statistics[name] += (1 - self.decay) * new
         return mean, centred, var
+
+    def _of_all(self, means: Array) -> Array:
+        """Means over this batch as means over all workers' batches, where there are workers."""
+        return means if self.workers is None else self.workers.mean(means)
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         centred, scale, train = cache
@@ -90,8 +96,9 @@ class BatchNorm(Layer):
         factor = self.params["gamma"] * scale
         dx = dy * factor
         if train:
-            dx -= centred * (dgamma * (factor * scale / len(dy)))
-            dx -= factor * dbeta / len(dy)
+            means = self._of_all(xp.stack([dbeta, dgamma]) / len(dy))  # of dy and of dy xhat
+            dx -= centred * (means[1] * (factor * scale))
+            dx -= factor * means[0]
         return dx.reshape(shape)
 
     def tangent(self, x_dot, cache):
