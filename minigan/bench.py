@@ -28,7 +28,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,10 +38,12 @@ from minigan.backend import rng, to_device, to_host, use, xp
 from minigan.layers import BatchNorm, Conv, ConvTranspose, Dense, Flatten, Layer, LeakyReLU, ReLU, Reshape, Tanh, he
 from minigan.layers import dcgan as normal
 from minigan.layers.base import Shape
-from minigan.losses import non_saturating
+from minigan.losses import non_saturating, wasserstein
 from minigan.network import Sequential
 from minigan.optim import Adam
-from minigan.steps import d_step, g_step, stacked_d_step
+from minigan.penalty import gradient_penalty
+from minigan.steps import d_step, g_step, stacked_d_step, wgan_gp_d_step
+from minigan.torch_twin import torchs_layer, torchs_order
 from minigan.workers import Workers, usable
 
 MINIGAN, WORKERS, TUTORIAL, BEST = "minigan", "minigan, two workers", "PyTorch as tutorials write it", "PyTorch best"
@@ -88,10 +90,11 @@ def mlp(r: Any) -> tuple[Sequential, Sequential]:
     return chain((NOISE, 256, 512, 1024, 784), ReLU, Tanh()), chain((784, 1024, 512, 256, 1), LeakyReLU)
 
 
-def dcgan(r: Any, kernel: int, up: Sizes, down: Sizes) -> tuple[Sequential, Sequential]:
+def dcgan(r: Any, kernel: int, up: Sizes, down: Sizes, critic: bool = False) -> tuple[Sequential, Sequential]:
     """The networks of minigan.models.dcgan for gray images, but with as many zeros before x as after, as PyTorch has.
 
     ("same" puts an odd zero at the end.) up: in G, from the first image to the last. down: in D.
+    critic: a D without batch norm, for a gradient penalty.
     """
     k, pad, of_all = (kernel, kernel), (kernel - 1) // 2, {"rng": r, "init": normal}
     low, n = up[0]
@@ -102,8 +105,8 @@ def dcgan(r: Any, kernel: int, up: Sizes, down: Sizes) -> tuple[Sequential, Sequ
         G += [BatchNorm(n), ReLU(), ConvTranspose(n, m, k, stride, pad, odd, bias=m == 1, **of_all)]
     D: list[Layer] = []
     for (high, n), (low, m) in pairwise(down):
-        D += [Conv(n, m, k, high // low, pad, bias=n == 1, **of_all)]
-        D += [LeakyReLU()] if n == 1 else [BatchNorm(m), LeakyReLU()]
+        D += [Conv(n, m, k, high // low, pad, bias=n == 1 or critic, **of_all)]
+        D += [LeakyReLU()] if n == 1 or critic else [BatchNorm(m), LeakyReLU()]
     return Sequential(*G, Tanh()), Sequential(*D, Flatten(), Dense(low * low * m, 1, **of_all))
 
 
@@ -116,6 +119,13 @@ def gan_flop(networks: Networks, batch: int) -> float:
     of_d_step = sum(g) + 2 * (3 * sum(d) - d[0])  # 3: forward, dW, dx; but nobody wants the first dx
     of_g_step = 3 * sum(g) - g[0] + 2 * sum(d)  # through D: forward, dx
     return 2.0 * batch * (of_d_step + of_g_step)
+
+
+def critic_flop(networks: Networks, batch: int) -> float:
+    """Of D's step with a penalty: images, fakes and points between forward and to dW; these along a tangent, too."""
+    G, D = networks(rng(0))
+    g, d = products(G, (NOISE,)), products(D, G.output_shape((NOISE,)))
+    return 2.0 * batch * (sum(g) + 10 * sum(d) - 2 * d[0])
 
 
 def products(net: Sequential, shape: Shape) -> list[int]:
@@ -138,7 +148,8 @@ def gan_start(networks: Networks, batch: int) -> Start:
     start |= {f"{name}.{key}": to_host(p) for name, net in (("G", G), ("D", D)) for key, p in net.params.items()}
     z_D, z_G = r.standard_normal((2, batch, NOISE), "float32")
     x_real = start["images"][r.integers(0, count, batch)]
-    return start | {"first.x_real": x_real, "first.z_D": z_D, "first.z_G": z_G}
+    between = r.random((batch, *(1 for _ in shape)), "float32")
+    return start | {"first.x_real": x_real, "first.z_D": z_D, "first.z_G": z_G, "first.between": between}
 
 
 def two_players(
@@ -158,9 +169,35 @@ def two_players(
     }
 
 
-def in_minigan(
-    networks: Networks, start: Start, batch: int, device: str, d_step: Callable, processes: int = 1
+def plain_critic_step(G, D, optimizer, x_real, z, between):
+    penalty = lambda D, x_real, x_fake: gradient_penalty(D, between(x_real, x_fake))
+    return d_step(G, D, optimizer, wasserstein, x_real, z, penalty=penalty)
+
+
+def one_critic(
+    start: Start,
+    put: Callable,
+    real: Callable,
+    noise: Callable,
+    between: Callable,
+    step_D: Callable,
+    gradients: Callable,
 ) -> dict[str, Player]:
+    """D draws images, noise, and where between a real and a fake image each point of the penalty lies."""
+    first = tuple(put(start[f"first.{name}"]) for name in ("x_real", "z_D", "between"))
+    return {"D": Player(first, lambda: (real(), noise(), between()), step_D, lambda: gradients("D"))}
+
+
+def in_minigan(
+    networks: Networks,
+    start: Start,
+    batch: int,
+    device: str,
+    d_step: Callable,
+    processes: int = 1,
+    critic: bool = False,
+) -> dict[str, Player]:
+    """critic: D's step of WGAN-GP alone."""
     r, images = rng(1), to_device(start["images"])
     G, D = networks(r)
     if images.dtype != G.theta.dtype:
@@ -175,7 +212,11 @@ def in_minigan(
 
     def step(name, *batches):
         batches = [workers.rows(a) for a in batches] if workers else batches
-        if name == "D":
+        if critic:
+            x_real, z, t = batches
+            between = lambda x_real, x_fake: t * x_real + (1 - t) * x_fake
+            d_step(G, D, adam_D, x_real, z, between)
+        elif name == "D":
             d_step(G, D, adam_D, non_saturating, *batches)
         else:
             g_step(G, D, adam_G, non_saturating, *batches)
@@ -186,10 +227,15 @@ def in_minigan(
     real = lambda: images[r.integers(0, len(images), batch)]
     noise = lambda: r.standard_normal((batch, NOISE), dtype="float32")
     gradients = lambda name: {key: to_host(g).copy() for key, g in nets[name].grads.items()}
+    if critic:
+        places = lambda: r.random((batch, *(1 for _ in images.shape[1:])), dtype="float32")
+        return one_critic(start, to_device, real, noise, places, step_D, gradients)
     return two_players(start, to_device, real, noise, step_D, step_G, gradients)
 
 
-def in_torch(networks: Networks, start: Start, batch: int, device: str, best: bool) -> dict[str, Player]:
+def in_torch(
+    networks: Networks, start: Start, batch: int, device: str, best: bool, critic: bool = False
+) -> dict[str, Player]:
     import torch
     from torch import nn
 
@@ -246,6 +292,14 @@ def in_torch(networks: Networks, start: Start, batch: int, device: str, best: bo
         tutorial_G(z)
         D.requires_grad_(True)
 
+    def critic_D(x_real, z, t):
+        with torch.set_grad_enabled(not best):
+            x_fake = G(z).detach()
+        x = (t * x_real + (1 - t) * x_fake).requires_grad_(True)
+        (g,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
+        penalty = 10 * ((g.flatten(1).norm(dim=1) - 1) ** 2).mean()
+        update(adam_D, D(x_fake).mean() - D(x_real).mean() + penalty)
+
     real = lambda: images[torch.randint(0, len(images), (batch,), device=device)]
     noise = lambda: torch.randn(batch, NOISE, device=device)
 
@@ -254,78 +308,37 @@ def in_torch(networks: Networks, start: Start, batch: int, device: str, best: bo
         turned = ((key, shape, p.grad.reshape(sizes).permute(axes)) for p, (key, shape, sizes, axes) in pairs)
         return {key: g.cpu().numpy().reshape(shape).copy() for key, shape, g in turned}
 
+    if critic:
+        between = lambda: torch.rand(batch, *(1 for _ in images.shape[1:]), device=device)
+        return one_critic(start, put, real, noise, between, critic_D, gradients)
     step_D, step_G = (best_D, best_G) if best else (tutorial_D, tutorial_G)
     return two_players(start, put, real, noise, step_D, step_G, gradients)
 
 
-def torchs_layer(layer: Layer) -> Any:
-    """The layer in PyTorch, where images are (N, C, H, W)."""
-    from torch import nn
-
-    bias = "b" in layer.params
-    match layer:
-        case Dense():
-            return nn.Linear(layer.n_in, layer.n_out, bias)
-        case Conv(windows=w):
-            pad = [before for before, _ in w.padding]
-            return nn.Conv2d(layer.c_in, layer.c_out, w.kernel, w.stride, pad, bias=bias)
-        case ConvTranspose(windows=w, output_padding=odd):
-            pad = [before for before, _ in w.padding]
-            return nn.ConvTranspose2d(layer.c_in, layer.c_out, w.kernel, w.stride, pad, odd, bias=bias)
-        case BatchNorm():
-            return nn.BatchNorm2d(layer.channels, layer.eps, 1 - layer.decay)
-        case Reshape(shape=(h, w, c)):
-            return nn.Unflatten(1, (c, h, w))
-        case ReLU():
-            return nn.ReLU(inplace=True)
-        case LeakyReLU():
-            return nn.LeakyReLU(layer.slope, inplace=True)
-    return getattr(nn, type(layer).__name__)()
-
-
-TORCHS_AXES = {  # of PyTorch's weight, in the order of minigan's W
-    Dense: (4, 5, 3, 1, 2, 0),  # (O, I), which are images: (c, h, w, c, h, w) -> (h, w, c, h, w, c)
-    Conv: (2, 3, 1, 0),  # (O, I, h, w) -> (h, w, I, O)
-    ConvTranspose: (2, 3, 0, 1),  # (I, O, h, w) -> (h, w, I, O)
-}
-
-
-def torchs_order(net: Sequential, shape: Shape) -> list[tuple[str, Shape, Shape, Shape]]:
-    """How PyTorch's parameters come to lie as minigan's do: (name, minigan's shape, PyTorch's sizes, order of axes).
-
-    shape: that of one sample of x.
-    """
-    shapes = [*accumulate(net.layers, lambda shape, layer: layer.output_shape(shape), initial=shape)]
-    for i, layer in enumerate(net.layers):
-        if isinstance(layer, Flatten | Reshape):  # what lies flat on one side of it is the image on the other
-            shapes[i] = shapes[i + 1] = max(shapes[i : i + 2], key=len)
-    orders = []
-    for i, layer in enumerate(net.layers):
-        for name, p in layer.params.items():
-            seen, axes = p.shape, TORCHS_AXES[type(layer)] if name == "W" else (0,)
-            if name == "W" and isinstance(layer, Dense):
-                given, drawn = ((1, 1, *s)[-3:] for s in shapes[i : i + 2])  # (I,) -> (1, 1, I)
-                seen = given + drawn
-            sizes = tuple(n for _, n in sorted(zip(axes, seen)))
-            orders.append((f"{i}.{name}", p.shape, sizes, axes))
-    return orders
-
-
-def gan_case(batches: tuple[int, ...], networks: Networks, ours: dict[str, dict[str, Any]]) -> Case:
-    """ours: the contestants that are minigan, and how they take a step."""
-    contestants = {name: partial(in_minigan, networks, **how) for name, how in ours.items()}
-    contestants |= {name: partial(in_torch, networks, best=name == BEST) for name in (TUTORIAL, BEST)}
-    return Case(batches, partial(gan_flop, networks), partial(gan_start, networks), contestants)
+def gan_case(
+    batches: tuple[int, ...], networks: Networks, ours: dict[str, dict[str, Any]], critic: bool = False
+) -> Case:
+    """ours: the contestants that are minigan, and how they take a step. critic: D's step of WGAN-GP alone."""
+    contestants = {name: partial(in_minigan, networks, critic=critic, **how) for name, how in ours.items()}
+    for name in (TUTORIAL, BEST):
+        contestants[name] = partial(in_torch, networks, best=name == BEST, critic=critic)
+    flop = critic_flop if critic else gan_flop
+    return Case(batches, partial(flop, networks), partial(gan_start, networks), contestants)
 
 
 DIGITS = partial(dcgan, kernel=5, up=((7, 256), (14, 128), (28, 64), (28, 1)), down=((28, 1), (14, 64), (7, 128)))
 TO_64 = ((4, 512), (8, 256), (16, 128), (32, 64), (64, 1))
 PICTURES = partial(dcgan, kernel=4, up=TO_64, down=TO_64[::-1])
-ALONE, SHARED = {"d_step": d_step}, {"d_step": d_step, "processes": 2}
+ALONE, STACKED, MERGED = {"d_step": d_step}, {"d_step": stacked_d_step}, {"d_step": wgan_gp_d_step}
+SHARED = {"d_step": d_step, "processes": 2}
 CASES = {
-    "mlp": gan_case((64, 256), mlp, {MINIGAN: {"d_step": stacked_d_step}, "minigan plain": ALONE}),
+    "mlp": gan_case((64, 256), mlp, {MINIGAN: STACKED, "minigan plain": ALONE}),
     "dcgan": gan_case((64,), DIGITS, {MINIGAN: ALONE, WORKERS: SHARED}),
     "dcgan64": gan_case((64,), PICTURES, {MINIGAN: ALONE, WORKERS: SHARED}),
+    "gp": gan_case((64,), mlp, {MINIGAN: MERGED, "minigan plain": {"d_step": plain_critic_step}}, critic=True),
+    "gp-conv": gan_case(
+        (64,), partial(DIGITS, critic=True), {MINIGAN: MERGED, WORKERS: SHARED | MERGED}, critic=True
+    ),
 }
 
 # ---- one contestant, in a process of its own ---------------------------------------------------------------------
@@ -452,7 +465,8 @@ def parity(our_file: Path, torch_file: Path) -> dict[str, float]:
     worst: dict[str, float] = {}
     with np.load(our_file) as ours, np.load(torch_file) as torchs:
         for key, g in torchs.items():  # "D.0.W"
-            player, apart = key.split(".")[0], float(abs(ours[key] - g).max() / abs(g).max())
+            size = abs(g).max() if abs(g).max() > 1e-9 else 1.0  # a critic's last bias has none but roundings
+            player, apart = key.split(".")[0], float(abs(ours[key] - g).max() / size)
             worst[player] = max(apart, worst.get(player, 0.0))
     return worst
 

@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     from minigan import __version__
     from minigan.losses import GAMES
     from minigan.models import MODELS
+    from minigan.penalty import KINDS
     from minigan.run import Settings
 
     default, dcgan = Settings(), Settings.of("dcgan")
@@ -71,6 +72,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--loss", choices=[g.name for g in GAMES], help=f"the game (default {default.loss}; dcgan {dcgan.loss})"
     )
+    p.add_argument("--penalty", choices=["none", *KINDS], help="what bounds D's slope (default none)")
+    p.add_argument("--penalty-weight", type=float, help=f"its weight (default {default.penalty_weight:g})")
+    p.add_argument("--clip", type=float, help="cut D's weights to [-CLIP, CLIP] after each step (default off)")
+    p.add_argument("--d-steps", type=int, help=f"steps of D for one of G (default {default.d_steps})")
+    p.add_argument("--lr-d", type=float, help="D's own learning rate (default: that of --lr)")
+    p.add_argument("--optimizer", choices=["adam", "rmsprop"], help=f"of both players (default {default.optimizer})")
     p.add_argument(
         "--average",
         type=float,
@@ -103,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, default=Path("samples.png"), help=".png or .npz (default samples.png)"
     )
     p.add_argument("--seed", type=int, default=0, help="the same seed draws the same images (default 0)")
+    p.add_argument("--label", type=int, help="conditional models: draw this class (default: all of them)")
     p.add_argument("--interpolate", action="store_true", help="each row walks from one z to another, 8 images a row")
     p.add_argument("--scale", type=int, default=2, help="PNG: each pixel becomes SCALE x SCALE (default 2)")
     p.add_argument("--force", action="store_true", help="overwrite the output file if it exists")
@@ -157,11 +165,11 @@ def train(options: argparse.Namespace) -> None:
         _use(options.backend)
         settings = Settings.of(**{**given, "backend": backend_name()})
         size, grey = options.size, options.grey
-    images = load_images(settings.data, size, grey)
+    images, labels = load_data(settings, size, grey)
     settings = replace(settings, image_shape=images.shape[1:])
-    where = run(settings, images, where.folder, resume=options.resume, progress=not options.quiet)
-    made = ("samples.png", "interpolation.png", "filters.png", "training.gif", "curves.png", "log.csv")
-    made += ("checkpoint.safetensors",)
+    where = run(settings, images, where.folder, labels=labels, resume=options.resume, progress=not options.quiet)
+    pictures = [f"{name}.png" for name in ("samples", "interpolation", "filters", "board", "curves")]
+    made = [*pictures, "training.gif", "board.gif", "log.csv", "checkpoint.safetensors"]
     print(f"In {where.folder}: " + ", ".join(name for name in made if (where.folder / name).exists()))
 
 
@@ -201,8 +209,30 @@ def _default_folder(model: str, resume: bool) -> Path:
     return newest if resume else free
 
 
-def load_images(data: str, size: int | None = None, grey: bool = False) -> np.ndarray:
-    """The images named on the command line, (M, H, W, C) uint8: 28x28 and grey, but for folders of pictures."""
+def load_data(
+    settings: Settings, size: int | None = None, grey: bool = False
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """What a model is trained on, images as below or points in the plane; and labels (M,) where it takes them."""
+    from minigan.data import toy
+    from minigan.run import PLANE
+
+    if settings.model in PLANE:
+        if settings.data != "digits":
+            raise ValueError(f"{settings.model} brings its own points: leave --data out.")
+        return getattr(toy, settings.model)().sample(100_000, np.random.default_rng(settings.seed)), None
+    images, labels = load_images(settings.data, size, grey)
+    if not settings.model.startswith("conditional"):
+        return images, None
+    if labels is None:
+        raise ValueError(f"{settings.model} needs labelled images: digits, mnist, or a folder of MNIST's IDX files.")
+    return images, labels
+
+
+def load_images(data: str, size: int | None = None, grey: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+    """The images named on the command line, (M, H, W, C) uint8: 28x28 and grey, but for folders of pictures.
+
+    And their labels (M,), which pictures in a folder do not have.
+    """
     from minigan.data import digits
 
     folder = None if data in ("digits", "mnist") else Path(data)
@@ -212,14 +242,14 @@ def load_images(data: str, size: int | None = None, grey: bool = False) -> np.nd
         if size not in (None, 28):
             raise ValueError(f"--size is for a folder of pictures; the digits are 28x28, not {size}x{size}.")
         if data == "digits":
-            return digits.load_digits("train")[0]
-        return digits.load_mnist(digits.mnist_folder() if data == "mnist" else folder, "train")[0]
+            return digits.load_digits("train")
+        return digits.load_mnist(digits.mnist_folder() if data == "mnist" else folder, "train")
     from minigan.data.images import load_folder
 
     images, skipped = load_folder(folder, size or 28, colour=not grey)
     for path, reason in skipped:
         print(f"Skipped {path.name}: {reason}", file=sys.stderr)
-    return images
+    return images, None
 
 
 # ---- sample ------------------------------------------------------------------------------------------------------
@@ -229,7 +259,9 @@ def sample(options: argparse.Namespace) -> None:
     from minigan import viz
     from minigan.backend import rng, to_host
     from minigan.files import write_whole
+    from minigan.models import ConditionalGAN
     from minigan.run import Run
+    from minigan.training import drawn
 
     if options.n < 1:
         raise ValueError(f"-n is a number of at least 1, but got {options.n}.")
@@ -242,17 +274,21 @@ def sample(options: argparse.Namespace) -> None:
     where.settings()
     model, facts = where.load()
     random = rng(options.seed)
+    given = {} if options.label is None else {"label": options.label}
+    if given and not isinstance(model, ConditionalGAN):
+        raise ValueError(f"{model.name} knows no labels: leave --label out.")
     if options.interpolate:
-        rows = -(-options.n // 8)
-        z = model.draw_walks(random, rows, 8)[: options.n]  # (8 rows, noise) -> (n, noise)
+        z = model.draw_walks(random, -(-options.n // 8), 8)
     else:
-        z = model.draw_noise(random, options.n)
-    images = to_host(model.G(z))
+        z = model.draw_noise(random, options.n, **given)
+    images = drawn(model.G, z)[: options.n]
+    labels = {"labels": to_host(z[1])[: options.n]} if isinstance(z, tuple) else {}
+    z = to_host(z[0] if isinstance(z, tuple) else z)[: options.n]
     if options.output.suffix == ".npz":
         import io
 
         file = io.BytesIO()
-        np.savez_compressed(file, images=images, z=to_host(z), seed=options.seed, step=facts["step"])
+        np.savez_compressed(file, images=images, z=z, **labels, seed=options.seed, step=facts["step"])
         write_whole(options.output, file.getvalue())
     else:
         columns = 8 if options.interpolate else None

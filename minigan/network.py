@@ -34,19 +34,26 @@ class Cache:
 
 
 class Network:
-    """Packs the parameters of its layers; a network that is no chain adds its own forward and backward.
+    """Packs the parameters of its parts, layers or networks; one that is no chain adds its own forward and backward.
 
+    layers: all layers, those of the parts that are networks among them.
     theta, grad: vectors of all parameters and of their gradients, (P,). updates: how often theta has changed.
     """
 
-    def __init__(self, *layers: Layer) -> None:
-        self.layers = list(layers)
+    def __init__(self, *parts: Layer | Network) -> None:
+        self.parts = list(parts)
+        self.layers: list[Layer] = []
         self.updates = 0
-        for i, layer in enumerate(self.layers):
-            if any(layer is other for other in self.layers[:i]):
-                raise ValueError(f"Layer {i}, {layer!r}, stands in the network twice: make a layer for each place.")
-            if getattr(layer, "packed", False):
-                raise ValueError(f"Layer {i}, {layer!r}, belongs to another network already: make a new layer.")
+        for part in parts:
+            if getattr(part, "packed", False):
+                raise ValueError(f"{part!r} belongs to another network already: make a new one.")
+            for layer in part.layers if isinstance(part, Network) else [part]:
+                if any(layer is other for other in self.layers):
+                    number = len(self.layers)
+                    raise ValueError(
+                        f"Layer {number}, {layer!r}, stands in the network twice: make one for each place."
+                    )
+                self.layers.append(layer)
         self._pack()
 
     def _pack(self) -> None:
@@ -61,19 +68,27 @@ class Network:
 
     def move(self, theta: Array, grad: Array) -> None:
         """Keep the parameters and their gradients in these two vectors (P,) from here on, in the layers' order."""
-        self._theta, self.grad = theta, grad
         start = 0
         for layer, name in self._slots():
             value, gradient = layer.params[name], layer.grads[name]
-            part = slice(start, start + value.size)
-            start = part.stop
-            for arrays, vector, old in (
-                (layer.params, self._theta, value),
-                (layer.grads, self.grad, gradient),
-            ):
-                arrays[name] = vector[part].reshape(old.shape)
+            piece = slice(start, start + value.size)
+            start = piece.stop
+            for arrays, vector, old in ((layer.params, theta, value), (layer.grads, grad, gradient)):
+                arrays[name] = vector[piece].reshape(old.shape)
                 arrays[name][...] = old
             layer.packed = True
+        self._hold(theta, grad)
+
+    def _hold(self, theta: Array, grad: Array) -> None:
+        """Take the vectors that the layers' arrays are views into; parts that are networks take pieces of them."""
+        self._theta, self.grad = theta, grad
+        start = 0
+        for part in self.parts:
+            piece = slice(start, start + sum(p.size for p in part.params.values()))
+            start = piece.stop
+            if isinstance(part, Network):
+                part._hold(theta[piece], grad[piece])
+                part.packed = True
 
     def _slots(self) -> list[tuple[Layer, str]]:
         """The parameters in the order in which they lie in theta, each as its layer and its name there."""
@@ -137,6 +152,29 @@ class Network:
         self.__dict__.update(state)
         self._pack()
 
+    def summary(self, shape: Shape | int | None = None) -> Summary:
+        """A table of layers, output shapes and parameter counts; it prints itself.
+
+        shape: that of one sample of x, such as (784,) or (28, 28, 1); it can be left out where the layers tell.
+        """
+        given = shape = (shape,) if isinstance(shape, int) else shape
+        rows = []
+        for i, layer in enumerate(self.layers):
+            shape = layer.output_shape(shape) if isinstance(self, Sequential) else None  # others are no chain
+            count = sum(p.size for p in layer.params.values())
+            rows.append((f"{i}  {layer!r}", "?" if shape is None else batch_of(shape), f"{count:,}"))
+        head = ("layer", "output shape", "parameters")
+        widths = [max(len(row[k]) for row in [head, *rows]) for k in range(3)]
+
+        def line(row):
+            return f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}".rstrip()
+
+        rule = "-" * (sum(widths) + 4)
+        total = line(("total", "", f"{self.theta.size:,}"))
+        size = f"theta: {self.theta.dtype}, {self.theta.nbytes / 2**20:.1f} MiB"
+        start = [] if given is None else [f"input {batch_of(given)}"]
+        return Summary("\n".join([*start, line(head), rule, *map(line, rows), rule, total, size]))
+
     def __call__(self, x: Array) -> Array:
         """y for inference: no cache, dropout off, running statistics."""
         return self.forward(x, train=False)[0]
@@ -155,10 +193,13 @@ class Sequential(Network):
             raise ValueError("A Sequential needs at least one layer.")
         self.output_shape(None)
 
-    def forward(self, x: Array, train: bool = True) -> tuple[Array, Cache]:
-        """y and the cache for `backward`. Raises ShapeError, naming the layer, when x does not fit."""
+    def forward(self, x: Array, train: bool = True, upto: int | None = None) -> tuple[Array, Cache]:
+        """y and the cache for `backward`. Raises ShapeError, naming the layer, when x does not fit.
+
+        upto: run so many layers only; y is then what the next one would be given: features. Backward begins there.
+        """
         caches = []
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self.layers[:upto]):
             try:
                 x, cache = layer.forward(x, train)
             except ShapeError as error:
@@ -166,15 +207,27 @@ class Sequential(Network):
             caches.append(cache)
         return x, Cache(self, caches)
 
-    def backward(self, dy: Array, cache: Cache, param_grads: bool = True, input_grad: bool = True) -> Array | None:
-        """Adds dtheta to `grad` and returns dx. Raises StaleCacheError when theta has changed since forward."""
+    def backward(
+        self,
+        dy: Array,
+        cache: Cache,
+        param_grads: bool = True,
+        input_grad: bool = True,
+        seen: list[Array] | None = None,
+    ) -> Array | None:
+        """Adds dtheta to `grad` and returns dx. Raises StaleCacheError when theta has changed since forward.
+
+        A list given as `seen` receives the dy of every layer, from the first to the last.
+        """
         check_cache(self, cache)
         first = 0
         if not input_grad:  # stop at the lowest layer that has parameters, or do nothing at all
             first = next((i for i, layer in enumerate(self.layers) if layer.params and param_grads), None)
             if first is None:
                 return None
-        for i in range(len(self.layers) - 1, first - 1, -1):
+        for i in range(len(cache.layers) - 1, first - 1, -1):
+            if seen is not None:
+                seen.insert(0, dy)
             dy = self.layers[i].backward(dy, cache.layers[i], param_grads, input_grad or i > first)
         return dy
 
@@ -188,13 +241,16 @@ class Sequential(Network):
         return x_dot, caches
 
     def tangent_backward(
-        self, y_bar: Array | None, eta: Array, cache: Cache, tangent_caches: list[Any]
-    ) -> tuple[Array | None, Array]:
-        """Adds the gradient of <eta, y_dot> + <y_bar, y> to `grad`; returns (x_bar, xi). (See Layer.)"""
+        self, y_bar: Array | None, etas: list[Array], cache: Cache, tangent_caches: list[Any]
+    ) -> Array | None:
+        """Adds the gradient of <eta, y_dot> + <y_bar, y> to `grad`; returns x_bar. (See Layer.)
+
+        etas: what `backward` was given for each layer when it carried eta back; it collects them in `seen`.
+        """
         check_cache(self, cache)
-        for layer, its_cache, tangent_cache in zip(self.layers[::-1], cache.layers[::-1], tangent_caches[::-1]):
-            y_bar, eta = layer.tangent_backward(y_bar, eta, its_cache, tangent_cache)
-        return y_bar, eta
+        for layer, eta, its_cache, tangent_cache in list(zip(self.layers, etas, cache.layers, tangent_caches))[::-1]:
+            y_bar = layer.tangent_backward(y_bar, eta, its_cache, tangent_cache)
+        return y_bar
 
     def output_shape(self, shape: Shape | None = None) -> Shape | None:
         """The shape of one sample of y for that of one sample of x (None: not known, as for a Layer)."""
@@ -209,29 +265,6 @@ class Sequential(Network):
                     f"layers {i - 1} and {i} do not fit: {self.layers[i - 1]!r} gives {batch_of(before)}, but {error}"
                 ) from None
         return shape
-
-    def summary(self, shape: Shape | int | None = None) -> Summary:
-        """A table of layers, output shapes and parameter counts; it prints itself.
-
-        shape: that of one sample of x, such as (784,) or (28, 28, 1); it can be left out where the layers tell.
-        """
-        shape = (shape,) if isinstance(shape, int) else shape
-        rows, given = [], shape
-        for i, layer in enumerate(self.layers):
-            shape = layer.output_shape(shape)
-            count = sum(p.size for p in layer.params.values())
-            rows.append((f"{i}  {layer!r}", "?" if shape is None else batch_of(shape), f"{count:,}"))
-        head = ("layer", "output shape", "parameters")
-        widths = [max(len(row[k]) for row in [head, *rows]) for k in range(3)]
-
-        def line(row):
-            return f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]:>{widths[2]}}".rstrip()
-
-        rule = "-" * (sum(widths) + 4)
-        total = line(("total", "", f"{self.theta.size:,}"))
-        size = f"theta: {self.theta.dtype}, {self.theta.nbytes / 2**20:.1f} MiB"
-        start = [] if given is None else [f"input {batch_of(given)}"]
-        return Summary("\n".join([*start, line(head), rule, *map(line, rows), rule, total, size]))
 
     def __repr__(self) -> str:
         return f"Sequential({', '.join(map(repr, self.layers))})"

@@ -20,10 +20,12 @@ from collections.abc import Callable
 from typing import Any
 
 from minigan.backend import Array, xp
-from minigan.network import Network
+from minigan.layers import Conv, ConvTranspose, Dense, Flatten, LeakyReLU, ReLU, Reshape
+from minigan.layers.base import Diagonal
+from minigan.network import Network, Sequential
 
 KINDS = ("wgan-gp", "r1", "r2")
-EPS = 1e-12  # under the root: |g_n| has no slope at g_n = 0
+EPS = 1e-6  # the least length that counts: where g_n = 0 it has no direction
 
 
 def gradient_penalty(D: Network, x: Array, kind: str = "wgan-gp", weight: float = 10.0) -> Array:
@@ -35,19 +37,21 @@ def gradient_penalty(D: Network, x: Array, kind: str = "wgan-gp", weight: float 
         raise ValueError(f'There is no penalty "{kind}"; there are {", ".join(KINDS)}.')
     logits, cache = D.forward(x)
     ones = xp.ones_like(logits)
-    g = D.backward(ones, cache, param_grads=False)
-    axes = tuple(range(1, g.ndim))
-    squares = (g * g).sum(axis=axes, keepdims=True)  # (N, 1, ...)
-    if kind == "wgan-gp":
-        length = xp.sqrt(squares + EPS)
-        value = weight * ((length - 1) ** 2).mean()
-        u = 2 * weight / len(x) * (1 - 1 / length) * g
-    else:
-        value = weight / 2 * squares.mean()
-        u = weight / len(x) * g
+    etas: list[Array] = []
+    g = D.backward(ones, cache, param_grads=False, seen=etas)
+    value, u = slope_penalty(g, kind, weight)
     _, tangent_caches = D.tangent(u, cache)
-    D.tangent_backward(None, ones, cache, tangent_caches)
+    D.tangent_backward(None, etas, cache, tangent_caches)
     return value
+
+
+def slope_penalty(g: Array, kind: str, weight: float) -> tuple[Array, Array]:
+    """P of the gradients g (N, ...), 0-d, and u = dP/dg, (N, ...)."""
+    squares = (g * g).sum(axis=tuple(range(1, g.ndim)), keepdims=True)  # (N, 1, ...)
+    if kind != "wgan-gp":
+        return weight / 2 * squares.mean(), weight / len(g) * g
+    length = xp.maximum(xp.sqrt(squares), EPS)
+    return weight * ((length - 1) ** 2).mean(), 2 * weight / len(g) * (1 - 1 / length) * g
 
 
 def between(x_real: Array, x_fake: Array, rng: Any) -> Array:
@@ -56,9 +60,57 @@ def between(x_real: Array, x_fake: Array, rng: Any) -> Array:
     return t * x_real + (1 - t) * x_fake
 
 
+STRAIGHT = (Dense, Conv, ConvTranspose, ReLU, LeakyReLU, Flatten, Reshape)  # layers of straight pieces
+
+
+def is_straight(D: Network) -> bool:
+    """Is D a chain of layers that nowhere bend, so that `straight_critic` holds for it?"""
+    return isinstance(D, Sequential) and all(isinstance(layer, STRAIGHT) for layer in D.layers)
+
+
+def straight_critic(
+    D: Sequential, x_real: Array, x_fake: Array, x_between: Array, weight: float = 10.0
+) -> tuple[Array, Array, Array]:
+    """All of WGAN-GP's critic loss at once: adds its gradient, and returns it with both logits, (N, 1).
+
+    L = mean(D(x_fake)) - mean(D(x_real)) + weight mean_n (|g_n| - 1)^2, g at x_between; each (N, ...)
+
+    For a D of straight pieces, the gradient of the penalty on a layer's W is x_dot^T eta, and that of the rest is
+    x^T dy: so real, fake and between go forward and back as one batch, and when the rows between have their tangent
+    x_dot in the place of x, one product [x_real; x_fake; x_dot]^T [dy_real; dy_fake; eta] gives both.
+    """
+    n = len(x_real)
+    logits, cache = D.forward(xp.concatenate([x_real, x_fake, x_between]))  # (3N, 1)
+    seed = xp.concatenate(
+        [xp.full_like(logits[:n], -1 / n), xp.full_like(logits[:n], 1 / n), xp.ones_like(logits[:n])]
+    )
+    etas: list[Array] = []
+    g = D.backward(seed, cache, param_grads=False, seen=etas)[2 * n :]
+    penalty, x_dot = slope_penalty(g, "wgan-gp", weight)
+    for layer, its_cache, eta in zip(D.layers, cache.layers, etas):
+        if layer.params:
+            its_cache[2 * n :] = x_dot  # the cache is x, and no layer after this one looks at its rows between
+            layer.backward(eta, its_cache, input_grad=False)
+            if "b" in layer.params:  # b moves no slope: take away what the rows between have brought
+                layer.grads["b"] -= eta[2 * n :].reshape(-1, eta.shape[-1]).sum(axis=0)
+            x_dot, _ = layer.tangent(x_dot, None)
+        else:
+            between = its_cache[2 * n :] if isinstance(layer, Diagonal) else None
+            x_dot, _ = layer.tangent(x_dot, between)
+    return logits[n : 2 * n].mean() - logits[:n].mean() + penalty, logits[:n], logits[n : 2 * n]
+
+
 # ---- as steps.d_step takes them ------------------------------------------------------------------------------------
 
 Penalty = Callable[[Network, Array, Array], Array]
+
+
+def of_kind(kind: str, weight: float, rng: Any) -> Penalty:
+    """One of the three below by its name. Raises ValueError for another."""
+    made = {"wgan-gp": lambda: wgan_gp(rng, weight), "r1": lambda: r1(weight), "r2": lambda: r2(weight)}
+    if kind not in made:
+        raise ValueError(f'There is no penalty "{kind}"; there are {", ".join(KINDS)}.')
+    return made[kind]()
 
 
 def wgan_gp(rng: Any, weight: float = 10.0) -> Penalty:

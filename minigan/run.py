@@ -24,16 +24,20 @@ import numpy as np
 
 from minigan import __version__, checkpoint, losses
 from minigan.backend import rng, to_host
+from minigan.data import toy
 from minigan.files import write_whole
 from minigan.layers import Conv
-from minigan.models import GAN, MODELS
+from minigan.models import GAN, MODELS, ConditionalGAN
 from minigan.network import Network
+from minigan.penalty import KINDS
+from minigan.plane import PlaneTraining
 from minigan.training import MEASURES, Training, load_network
 from minigan.workers import usable
 
 LOG_EVERY = 10  # steps; only then do numbers cross from the device to the host
 FRAMES = 60  # pictures kept for training.gif
 COLUMNS = ("step", *MEASURES)
+PLANE = ("ring", "grid")  # models of points in the plane, each named as its data
 GAMES = {game.name: game for game in losses.GAMES}
 # D's loss when it can tell nothing apart, a line in curves.png: D(x) = 1/2, logit 0 for hinge, 1/2 for least squares
 REFERENCES = {"minimax": math.log(4), "non_saturating": math.log(4), "hinge": 2.0, "least_squares": 0.25}
@@ -46,13 +50,20 @@ class TrainingError(RuntimeError):
 # What suits a model better than the defaults below.
 DEFAULTS: dict[str, dict[str, Any]] = {
     # small batches and a high rate, for many useful steps in few minutes
+    "conditional": {"steps": 2500, "lr": 1e-3, "loss": "hinge", "every": 250, "workers": 2},
+    "conditional-joined": {"steps": 2500, "lr": 1e-3, "loss": "hinge", "every": 250, "workers": 2},
+    "ring": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
+    "grid": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
     "dcgan": {"steps": 1500, "batch": 32, "lr": 1e-3, "loss": "non_saturating", "every": 250, "workers": 2},
 }
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What makes a run this run; kept in its config.json. image_shape: (H, W, C) of the data."""
+    """What makes a run this run; kept in its config.json. image_shape: (H, W, C) of the data.
+
+    lr_d: D's own learning rate, where it has one. penalty: "none", or one of minigan.penalty. clip: 0 for none.
+    """
 
     model: str = "mlp"
     data: str = "digits"
@@ -66,6 +77,12 @@ class Settings:
     every: int = 500
     backend: str = "numpy"
     workers: int = 1
+    d_steps: int = 1
+    lr_d: float | None = None
+    optimizer: str = "adam"
+    clip: float = 0.0
+    penalty: str = "none"
+    penalty_weight: float = 10.0
 
     @classmethod
     def of(cls, model: str, **given: Any) -> Settings:
@@ -75,7 +92,21 @@ class Settings:
 
     def build(self, random: Any) -> GAN:
         """The model, with weights drawn from `random`. Raises ShapeError when it does not draw such images."""
+        if self.model in PLANE:
+            return MODELS[self.model](random)
         return MODELS[self.model](random, image_shape=self.image_shape)
+
+    def train(self, data: Any, labels: Any = None) -> Training:
+        """The training, at its beginning, on the data (M, ...) and the labels (M,) where the model takes them."""
+        random = rng(self.seed)
+        names = ("batch", "lr", "lr_d", "seed", "average", "workers", "d_steps", "clip", "penalty_weight")
+        options = {name: getattr(self, name) for name in names}
+        options |= {"random": random, "loss": GAMES[self.loss], "rmsprop": self.optimizer == "rmsprop"}
+        options["penalty"] = None if self.penalty == "none" else self.penalty
+        if self.model in PLANE:
+            moments = max(1, self.steps * (self.d_steps + 1) // 240)  # between two of those that the board keeps
+            return PlaneTraining(self.build(random), getattr(toy, self.model)(), data, every=moments, **options)
+        return Training(self.build(random), data, labels=labels, **options)
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
@@ -83,15 +114,28 @@ class Settings:
         if self.loss not in GAMES:
             raise ValueError(f'There is no loss "{self.loss}"; there are {", ".join(GAMES)}.')
         object.__setattr__(self, "image_shape", tuple(self.image_shape))  # JSON has lists only
-        for name in ("steps", "batch", "every", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"--{name} is a number of at least 1, but got {getattr(self, name)}.")
-        if not (self.lr > 0 and math.isfinite(self.lr)):
-            raise ValueError(f"--lr is a positive number, but got {self.lr}.")
+        if self.penalty not in ("none", *KINDS):
+            raise ValueError(f'There is no penalty "{self.penalty}"; there are none, {", ".join(KINDS)}.')
+        if self.optimizer not in ("adam", "rmsprop"):
+            raise ValueError(f'There is no optimizer "{self.optimizer}"; there are adam and rmsprop.')
+        if self.loss == "wasserstein" and self.penalty == "none" and not self.clip:
+            raise ValueError(
+                "In the wasserstein game D's slope must be bounded: add --penalty wgan-gp, or --clip 0.01 as in the "
+                "first WGAN."
+            )
+        self._require(("clip", "penalty_weight"), lambda value: 0 <= value < math.inf, "a number of at least 0")
+        self._require(("steps", "batch", "every", "workers", "d_steps"), lambda value: value >= 1, "at least 1")
+        self._require(("lr", "lr_d"), lambda value: value is None or 0 < value < math.inf, "a positive number")
         if not 0 <= self.average < 1:
             raise ValueError(f"--average is a number from 0 (none) to below 1, but got {self.average}.")
         if self.seed < 0:
             raise ValueError(f"--seed is a number of at least 0, but got {self.seed}.")
+
+    def _require(self, names: tuple[str, ...], holds: Callable[[Any], bool], what: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if not holds(value):
+                raise ValueError(f"--{name.replace('_', '-')} is {what}, but got {value}.")
 
 
 class Run:
@@ -147,14 +191,16 @@ def run(
     images: np.ndarray,
     out: str | os.PathLike,
     *,
+    labels: np.ndarray | None = None,
     resume: bool = False,
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> Run:
     """Train into the folder `out`, or go on with the run that is there.
 
+    images: uint8 (M, H, W, C), with labels (M,) for a conditional model; or points (M, 2), for a model of the plane.
     Leaves samples.png, interpolation.png, training.gif, curves.png, log.csv, config.json, checkpoint.safetensors and
-    frames/, and filters.png where D begins with a convolution.
+    frames/, and filters.png where D begins with a convolution; of points, board.png and board.gif instead of samples.
     A checkpoint is written every `settings.every` steps, at the end, and on Ctrl-C. Raises TrainingError.
     """
     from tqdm import tqdm
@@ -163,18 +209,7 @@ def run(
     where = Run(out)
     if where.exists() and not resume:
         raise TrainingError(f"{out} holds a run already: add --resume to go on with it, or choose another --out.")
-    random = rng(settings.seed)
-    training = Training(
-        settings.build(random),
-        images,
-        batch=settings.batch,
-        lr=settings.lr,
-        loss=GAMES[settings.loss],
-        seed=settings.seed,
-        average=settings.average,
-        random=random,
-        workers=settings.workers,
-    )
+    training = settings.train(images, labels)
     if resume and where.checkpoint.exists():
         training.load(*checkpoint.load(where.checkpoint))
         say(f"Going on with {out} from step {training.step:,}.")
@@ -189,23 +224,29 @@ def run(
     bar = tqdm(
         total=settings.steps, initial=training.step, unit="step", disable=not progress, smoothing=0.05, leave=True
     )
-    with _StopSignal() as stop, bar, np.errstate(all="ignore"):  # numbers that overflow are reported below
-        while training.step < settings.steps and not stop:
-            training.advance()
-            bar.update()
-            if training.step % LOG_EVERY == 0 or training.step == settings.steps:
-                rows.append(training.measures())
-                bar.set_postfix_str(_brief(rows[-1]), refresh=False)
-                _stop_if_diverged(rows[-1], where)
-            if training.step in frame_steps:
-                _save_frame(where, training)
-            if training.step % settings.every == 0 or training.step == settings.steps:
+    try:
+        with _StopSignal() as stop, bar, np.errstate(all="ignore"):  # numbers that overflow are reported below
+            while training.step < settings.steps and not stop:
+                training.advance()
+                bar.update()
+                if training.step % LOG_EVERY == 0 or training.step == settings.steps:
+                    rows.append(training.measures())
+                    bar.set_postfix_str(_brief(rows[-1]), refresh=False)
+                    _stop_if_diverged(rows[-1], where)
+                if training.step in frame_steps:
+                    _save_frame(where, training)
+                if training.step % settings.every == 0 or training.step == settings.steps:
+                    _save(where, training, rows)
+            if stop:
                 _save(where, training, rows)
-        if stop:
-            _save(where, training, rows)
+    finally:
+        if training.workers is not None:
+            training.workers.stop()
     if stop:
         say(f"Stopped at step {training.step:,}; nothing is lost. To go on: {resume_command(settings, out)}")
     draw_pictures(where, settings, rows)
+    if isinstance(training, PlaneTraining):
+        training.board.animate(where.folder / "board.gif")
     return where
 
 
@@ -267,12 +308,14 @@ def _frame(where: Run, step: int) -> Path:
 def _save_frame(where: Run, training: Training) -> None:
     from minigan import viz
 
+    if isinstance(training, PlaneTraining):
+        return  # the board shows every moment, and is drawn at the end
     large = max(training.model.image_shape[:2]) > 32  # of these, fewer: or training.gif has room for three frames
-    images = training.sample(16 if large else 64)
+    images, columns = _samples(training, 16 if large else 64)
     if not np.isfinite(images).all():
         raise _diverged(training.step, where)
     try:
-        viz.save_grid(images, _frame(where, training.step), value_range=training.model.pixels)
+        viz.save_grid(images, _frame(where, training.step), columns, value_range=training.model.pixels)
     except OSError as error:
         raise _cannot_write(where, error) from None
 
@@ -290,14 +333,26 @@ def _save(where: Run, training: Training, rows: list[dict[str, float]]) -> None:
     writer.writerows({k: v if k == "step" else f"{v:.9g}" for k, v in row.items()} for row in rows)
     try:
         write_whole(where.log, text.getvalue().encode())
-        for name, images in (("samples", training.sample(64)), ("interpolation", training.interpolate(8, 8))):
+        if isinstance(training, PlaneTraining):
+            training.board.draw(where.folder / "board.png")
+            checkpoint.save(where.checkpoint, arrays, facts)
+            return
+        walks = training.interpolate(8, 8), 8
+        for name, (images, columns) in (("samples", _samples(training, 64)), ("interpolation", walks)):
             path = where.folder / f"{name}.png"
-            viz.save_grid(images, path, columns=8, scale=2, value_range=training.model.pixels)
+            viz.save_grid(images, path, columns=columns, scale=2, value_range=training.model.pixels)
         if (filters := first_filters(training.D)) is not None:
             viz.save_grid(filters, where.folder / "filters.png", scale=4)
         checkpoint.save(where.checkpoint, arrays, facts)
     except OSError as error:
         raise _cannot_write(where, error) from None
+
+
+def _samples(training: Training, n: int) -> tuple[np.ndarray, int]:
+    """What a frame shows, and in how many columns: a column for each class where the model knows classes."""
+    if isinstance(training.model, ConditionalGAN):
+        return training.table(n // 8), training.model.classes
+    return training.sample(n), math.isqrt(n)
 
 
 def first_filters(D: Network) -> np.ndarray | None:

@@ -1,6 +1,6 @@
 """The game, step after step, as a generator that a notebook steps through: everything is reachable after each.
 
-N samples a batch, M images in the data set.
+N samples a batch, M samples in the data set: images (M, H, W, C), or points (M, d).
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from minigan import losses
 from minigan.backend import Array, rng, rng_state, set_rng_state, to_device, to_host
 from minigan.checkpoint import CheckpointError
 from minigan.layers.activations import sigmoid
-from minigan.models import GAN
-from minigan.optim import Adam, gradient_norm
-from minigan.steps import d_step, g_step, stacked_d_step
+from minigan.models import GAN, ConditionalGAN
+from minigan.network import Network
+from minigan.optim import Adam, RMSProp, gradient_norm
+from minigan.penalty import of_kind
+from minigan.steps import clipped_d_step, d_step, g_step, stacked_d_step
 from minigan.workers import Workers
 
 AVERAGE_EVERY = 10  # steps from one update of the averaged G to the next: a tenth of the work, the same average
@@ -30,6 +32,10 @@ class Training:
     A game circles around its goal, and the mean of a circle is its centre (Yazici et al. 2019). 0: none is kept.
     G_average: the generator that samples are drawn with: the averaged one, or G itself.
     workers: processes that share each step (minigan.workers); they start with the first, and know what stood then.
+    labels: of the images, (M,), for a conditional model: batches are then pairs (x, labels).
+    d_steps, clip, penalty: D takes so many steps for one of G; its weights are cut to [-clip, clip]; what is added to
+    its loss ("wgan-gp", "r1" or "r2", times penalty_weight).
+    lr_d, rmsprop: D's own learning rate (two time scales), and RMSProp instead of Adam.
     trace: what the last step computed, under the names used in `minigan.steps` (x_real, real_logits, g_value, ...);
     with workers, for the first one's share of the batch.
     """
@@ -46,13 +52,23 @@ class Training:
         average: float = 0.0,
         random: Any = None,
         workers: int = 1,
+        labels: np.ndarray | None = None,
+        d_steps: int = 1,
+        clip: float = 0.0,
+        penalty: str | None = None,
+        penalty_weight: float = 10.0,
+        lr_d: float | None = None,
+        rmsprop: bool = False,
     ) -> None:
         if not 0 <= average < 1:
             raise ValueError(f"average is a number from 0 (none) to below 1, but got {average}.")
         if images.shape[1:] != model.image_shape:
             raise ValueError(f"{model.name} draws images {model.image_shape}, but the data are {images.shape[1:]}.")
-        if images.dtype != np.uint8:
-            raise ValueError(f"Images are given as uint8 from 0 to 255, not as {images.dtype}.")
+        expected = "uint8" if model.pixels else "float32"
+        if images.dtype != expected:
+            raise ValueError(f"{model.name} is trained on {expected} data, not on {images.dtype}.")
+        if isinstance(model, ConditionalGAN) != (labels is not None):
+            raise ValueError(f"{model.name} is {'' if labels is None else 'not '}trained on labelled images.")
         if not 0 < batch <= len(images):
             raise ValueError(f"A batch of {batch} cannot be taken from {len(images)} images.")
         if batch % workers:
@@ -60,10 +76,24 @@ class Training:
         self.model, self.G, self.D = model, model.G, model.D
         # (M, H, W, C) uint8, to the device once; what does not fit into memory stays in its file
         self.images = images if isinstance(images, np.memmap) else to_device(images)
+        self.labels = None if labels is None else to_device(labels.astype("int64"))
         self.batch, self.loss, self.seed = batch, loss, seed
         self.rng = rng(seed) if random is None else random
-        self.G_optimizer, self.D_optimizer = Adam(self.G, lr), Adam(self.D, lr)
-        self.d_step = d_step if self.D.mixes_samples else stacked_d_step
+        optimizer = RMSProp if rmsprop else Adam
+        self.G_optimizer, self.D_optimizer = optimizer(self.G, lr), optimizer(self.D, lr_d or lr)
+        self.d_steps, self.d_step = d_steps, d_step if self.D.mixes_samples or labels is not None else stacked_d_step
+        self.d_options: dict[str, Any] = {}
+        if (penalty is not None) + bool(clip) + (labels is not None) > 1:
+            raise ValueError("A penalty, clipping and labels are not combined here: choose one of them.")
+        if penalty is not None and self.D.mixes_samples:
+            raise ValueError(
+                f"The D of {model.name} mixes the samples of a batch (batch norm does), but a penalty looks at its "
+                "slope at one sample: take a model without it, such as mlp, or another way to bound D."
+            )
+        if penalty is not None:
+            self.d_options["penalty"] = of_kind(penalty, penalty_weight, self.rng)
+        if clip:
+            self.d_step, self.d_options = clipped_d_step, {"clip": clip}
         self.workers = Workers(workers, self.G_optimizer, self.D_optimizer) if workers > 1 else None
         self.average = average
         self.G_average = self.G.copy() if average else self.G
@@ -71,15 +101,21 @@ class Training:
         self.trace: dict[str, Any] = {}
         self._epoch, self._order = -1, None
 
-    def real_batch(self) -> Array:
-        """The images of the next step, (N, H, W, C) float32: each epoch has its order, given by seed and epoch."""
-        epoch, place = divmod(self.step, len(self.images) // self.batch)
+    def real_batch(self, i: int = 0) -> Array:
+        """What D sees in its i-th turn of the next step, (N, ...) float32: each epoch has its order.
+
+        It is given by seed and epoch. For a conditional model, a pair with the labels (N,).
+        """
+        epoch, place = divmod(self.step * self.d_steps + i, len(self.images) // self.batch)
         if epoch != self._epoch:
             order = np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
             self._epoch, self._order = epoch, order if isinstance(self.images, np.memmap) else to_device(order)
         rows = self._share(self._order[place * self.batch : (place + 1) * self.batch])
-        low, high = self.model.pixels
-        return to_device(self.images[rows]).astype("float32") * ((high - low) / 255) + low
+        x = to_device(self.images[rows])
+        if self.model.pixels:
+            low, high = self.model.pixels
+            x = x.astype("float32") * ((high - low) / 255) + low
+        return x if self.labels is None else (x, self.labels[to_device(rows)])
 
     def advance(self) -> None:
         """One step of the game: D learns, then G."""
@@ -93,15 +129,19 @@ class Training:
 
     def _play(self) -> None:
         # every worker draws the noise for all, so that the numbers do not depend on how many there are
-        z_d = self._share(self.model.draw_noise(self.rng, self.batch))
-        z_g = self._share(self.model.draw_noise(self.rng, self.batch))
         self.trace = {}
-        self.d_step(self.G, self.D, self.D_optimizer, self.loss, self.real_batch(), z_d, self.trace)
+        for i in range(self.d_steps):
+            z_d = self._share(self.model.draw_noise(self.rng, self.batch))
+            x_real = self.real_batch(i)
+            self.d_step(self.G, self.D, self.D_optimizer, self.loss, x_real, z_d, self.trace, **self.d_options)
+        z_g = self._share(self.model.draw_noise(self.rng, self.batch))
         g_step(self.G, self.D, self.G_optimizer, self.loss, z_g, self.trace)
         self.step += 1
 
-    def _share(self, batch: Array) -> Array:
-        return batch if self.workers is None else self.workers.rows(batch)
+    def _share(self, batch: Any) -> Any:
+        if self.workers is None:
+            return batch
+        return tuple(map(self.workers.rows, batch)) if isinstance(batch, tuple) else self.workers.rows(batch)
 
     def _update_average(self) -> None:
         # at first the plain mean of all so far, so that the noise of the start is soon forgotten
@@ -111,12 +151,16 @@ class Training:
             mean += weight * (self.G.statistics[name] - mean)
 
     def sample(self, n: int, seed: int = 1) -> np.ndarray:
-        """n images that G draws, on the host, (n, H, W, C) in the model's pixel range; a seed stands for one z."""
-        return to_host(self.G_average(self.model.draw_noise(rng((self.seed, seed)), n)))
+        """n samples that G draws, on the host, (n, ...) in the model's pixel range; a seed stands for one z."""
+        return drawn(self.G_average, self.model.draw_noise(rng((self.seed, seed)), n))
+
+    def table(self, rows: int, seed: int = 1) -> np.ndarray:
+        """A conditional model's images, a row for each z, a column for each class."""
+        return drawn(self.G_average, self.model.draw_table(rng((self.seed, seed)), rows))
 
     def interpolate(self, walks: int, n: int, seed: int = 2) -> np.ndarray:
         """Walks from one z to another, n images each, (walks n, H, W, C) on the host: a row for each in a grid."""
-        return to_host(self.G_average(self.model.draw_walks(rng((self.seed, seed)), walks, n)))
+        return drawn(self.G_average, self.model.draw_walks(rng((self.seed, seed)), walks, n))
 
     def measures(self) -> dict[str, float]:
         """The last step in numbers on the host: both losses, D(x), D(G(z)) and both gradient norms."""
@@ -169,6 +213,12 @@ class Training:
         return (("G", self.G, self.G_optimizer), ("D", self.D, self.D_optimizer))
 
 
+def drawn(G: Network, z: Any) -> np.ndarray:
+    """What G makes of z, on the host; of pairs (x, labels), x."""
+    x = G(z)
+    return to_host(x[0] if isinstance(x, tuple) else x)
+
+
 def network_arrays(network: Any, who: str) -> dict[str, np.ndarray]:
     """A network's parameters and statistics on the host, as "who.0.W", "who.0.b", "who.1.mean", ..."""
     return {f"{who}.{name}": to_host(a) for name, a in (network.params | network.statistics).items()}
@@ -188,8 +238,7 @@ def load_network(network: Any, who: str, arrays: dict[str, np.ndarray]) -> None:
 def train(model: GAN, images: np.ndarray, *, steps: int, **options: Any) -> Iterator[Training]:
     """Play the game for so many steps, and give the whole state after each: networks, caches, logits, losses.
 
-    images (M, H, W, C) uint8. Options: batch, lr, loss, seed, average, random (a generator), workers, as for
-    `Training`.
+    images (M, H, W, C) uint8. Options as for `Training`.
     """
     training = Training(model, images, **options)
     while training.step < steps:

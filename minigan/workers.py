@@ -171,6 +171,7 @@ class Workers:
     def _follow(self, rank: int, pipe: Any) -> None:
         """What the other workers do until the first one hangs up."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first one decides
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # this is how Python ends its children
         for ours in self._pipes:
             ours.close()
         self.rank, self._pipes, self._processes = rank, [], []

@@ -44,6 +44,8 @@ from minigan.layers import (
     LayerNorm,
     LeakyReLU,
     MaxPool,
+    MinibatchStd,
+    Pack,
     ReLU,
     Reshape,
     Sigmoid,
@@ -535,6 +537,8 @@ LAYERS = {  # a layer, and the shape of a batch for it
     "LayerNorm": (lambda: LayerNorm((2, 3)), (4, 2, 3)),
     "MaxPool": (lambda: MaxPool((2, 2), 1, 1), (2, 4, 5, 3)),
     "SpectralNorm": (lambda: SpectralNorm(Dense(5, 3, rng=Rolls(0), bias=False), rng=Normals(1)), (4, 5)),
+    "MinibatchStd": (MinibatchStd, (4, 2, 3)),
+    "Pack": (lambda: Pack(2), (4, 2, 3)),
     "Upsample": (Upsample, (2, 3, 2)),
     "Dense": (lambda: Dense(5, 3, rng=Rolls(0)), (4, 5)),
     "Dense without bias": (lambda: Dense(5, 3, rng=Rolls(0), bias=False), (4, 5)),
@@ -553,6 +557,8 @@ LAYERS = {  # a layer, and the shape of a batch for it
 def test_every_layer_is_in_the_list():
     public = {getattr(layers, name) for name in layers.__all__}
     all_layers = {c for c in public if isinstance(c, type) and issubclass(c, layers.Layer)} - {layers.Layer}
+    # one takes integers, one keeps a generator of normals: test_conditional and test_variants have them on all
+    all_layers -= {layers.Embedding, layers.Noise}
     assert {type(make()) for make, _ in LAYERS.values()} == all_layers, "add the new layer to LAYERS, above"
 
 

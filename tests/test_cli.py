@@ -153,6 +153,12 @@ def test_check_fails_when_a_layer_is_wrong(monkeypatch, capsys):
         (["train", "mlp-sigmoid", "--out", "{run}"], "holds a run already"),
         (["train", "mlp-sigmoid", "--resume"], "There is no run of mlp-sigmoid"),
         (["data", "mnist", "--from", "nowhere"], "nowhere"),
+        (["train", "mlp", "--loss", "wasserstein"], "add --penalty wgan-gp, or --clip 0.01"),
+        (["train", "dcgan", "--penalty", "r1"], "mixes the samples of a batch"),
+        (["train", "mlp", "--penalty", "r1", "--clip", "0.1"], "choose one of them"),
+        (["train", "mlp", "--d-steps", "0"], "--d-steps is at least 1, but got 0"),
+        (["train", "mlp", "--batch", "9", "--workers", "2"], "cannot be shared out evenly to 2 workers"),
+        (["sample", "{run}", "--label", "7"], "knows no labels: leave --label out"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, sentence, trained, tmp_path, monkeypatch, capsys):
@@ -206,3 +212,39 @@ def test_dcgan_on_a_folder_of_pictures_one_of_them_damaged(tmp_path, capsys):
     assert "not 50x50" in capsys.readouterr().err
     assert call("train", "dcgan", "--size", 64, "--quiet", "--out", tmp_path / "y") == 1
     assert "--size is for a folder of pictures" in capsys.readouterr().err
+
+
+def test_conditional_draws_the_label_it_is_asked_for(tmp_path, capsys):
+    run, few = tmp_path / "run", ("--steps", 2, "--batch", 4, "--quiet")
+    assert call("train", "conditional", *few, "--out", run) == 0
+    with Image.open(run / "samples.png") as picture:
+        assert picture.size == (2 * (10 * 30 + 2), 2 * (8 * 30 + 2))  # a column for each digit, a row for each z
+    assert call("sample", run, "-n", 3, "--label", 7, "-o", tmp_path / "sevens.npz") == 0
+    file = np.load(tmp_path / "sevens.npz")
+    assert file["images"].shape == (3, 28, 28, 1) and file["labels"].tolist() == [7, 7, 7]
+    assert call("sample", run, "-n", 12, "--interpolate", "-o", tmp_path / "walks.npz") == 0
+    assert np.load(tmp_path / "walks.npz")["labels"].tolist() == 8 * [0] + 4 * [1]
+    capsys.readouterr()
+    assert call("sample", run, "--label", 10, "-o", tmp_path / "ten.png") == 1
+    assert "--label is one of 0 to 9, but got 10" in capsys.readouterr().err
+    Image.new("L", (28, 28)).save(tmp_path / "a.png")
+    assert call("train", "conditional", "--data", tmp_path, "--out", tmp_path / "x", "--quiet") == 1
+    assert "needs labelled images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--loss", "wasserstein", "--clip", 0.01, "--d-steps", 5, "--optimizer", "rmsprop"),
+        ("--loss", "wasserstein", "--penalty", "wgan-gp", "--d-steps", 2),
+        ("--penalty", "r1", "--penalty-weight", 0.1, "--lr-d", 4e-4),
+        ("--penalty", "r2", "--loss", "least_squares"),
+    ],
+)
+def test_variants_of_the_game_train_and_go_on(flags, tmp_path):
+    few = ("train", "mlp-sigmoid", *flags, "--batch", 8, "--quiet", "--every", 2)
+    assert call(*few, "--steps", 6, "--out", tmp_path / "whole") == 0
+    assert call(*few, "--steps", 4, "--out", tmp_path / "run") == 0
+    assert call("train", "mlp-sigmoid", "--steps", 6, "--resume", "--quiet", "--out", tmp_path / "run") == 0
+    whole, resumed = (tmp_path / name / "checkpoint.safetensors" for name in ("whole", "run"))
+    assert whole.read_bytes() == resumed.read_bytes()

@@ -23,14 +23,19 @@ FLOORS = {
     "penalty": 3,
     "gradcheck": 3,
     "checkpoint": 3,
+    "derivation": 3,
     "models": 3,
     "steps": 4,
     "workers": 4,
     "training": 5,
+    "torch_twin": 4,
     "bench": 5,
-    "run": 6,
-    "cli": 7,
-    "__main__": 8,
+    "dynamics": 5,
+    "board": 6,
+    "plane": 7,
+    "run": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 
 

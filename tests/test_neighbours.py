@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigan.metrics.neighbours import class_shares, nearest, precision_recall
+from minigan.metrics.neighbours import class_shares, nearest, precision_recall, vote
 
 
 @pytest.mark.parametrize("block", [1, 7, 1000])
@@ -58,3 +58,16 @@ def test_what_precision_and_recall_say_of_a_perfect_a_collapsed_and_a_noisy_gene
     assert noisy["precision"] < 0.2
     with pytest.raises(ValueError, match="more than 5"):
         precision_recall(real[:5], real)
+
+
+def test_the_vote_of_the_nearest_names_the_class():
+    """Against a sort of all distances; and of equals, the smallest label."""
+    r = np.random.default_rng(3)
+    real, samples = r.standard_normal((60, 4)), r.standard_normal((25, 2, 2))
+    labels = r.integers(0, 5, 60)
+    order = np.linalg.norm(samples.reshape(25, 1, 4) - real, axis=2).argsort(axis=1)[:, :7]
+    expected = [np.bincount(labels[row]).argmax() for row in order]
+    assert vote(samples.reshape(25, 4), real, labels, k=7, block=10).tolist() == expected
+    assert vote(np.zeros((1, 1)), np.array([[1.0], [-1.0]]), np.array([2, 1]), k=2).tolist() == [1]
+    with pytest.raises(ValueError, match="k = 61 neighbours"):
+        vote(samples.reshape(25, 4), real, labels, k=61)

@@ -26,7 +26,7 @@ from minigan.layers import BatchNorm, ShapeError
 from minigan.models import GAN, MODELS, dcgan, mlp, mlp_sigmoid
 from minigan.models.mlp import chain
 from minigan.network import Sequential
-from minigan.run import COLUMNS, Run, Settings, TrainingError, read_log, run
+from minigan.run import COLUMNS, PLANE, Run, Settings, TrainingError, read_log, run
 from minigan.steps import d_step, stacked_d_step
 from minigan.training import Training, train
 
@@ -129,10 +129,12 @@ def test_looking_does_not_change_the_run(images):
 @pytest.mark.parametrize("name", MODELS)
 def test_models_meet_and_draw_in_their_range(name):
     model = MODELS[name](rng(0))
-    drawn = model.G(model.draw_noise(rng(1), 3))
-    assert drawn.shape == (3, 28, 28, 1) == (3, *model.image_shape) and model.D(drawn).shape == (3, 1)
-    if name != "mlp-linear":
-        assert model.pixels[0] <= drawn.min() and drawn.max() <= model.pixels[1]
+    x = model.G(model.draw_noise(rng(1), 3))
+    assert model.D(x).shape == (3, 1)
+    x = x[0] if isinstance(x, tuple) else x
+    assert x.shape == ((3, 2) if name in PLANE else (3, 28, 28, 1)) == (3, *model.image_shape)
+    if name not in ("mlp-linear", *PLANE):
+        assert model.pixels[0] <= x.min() and x.max() <= model.pixels[1]
 
 
 def test_the_default_model_is_the_tutorials():
@@ -224,7 +226,7 @@ def test_wrong_data_are_refused(images):
     model = mlp_sigmoid(rng(0))
     with pytest.raises(ValueError, match=r"draws images \(28, 28, 1\), but the data are \(14, 14, 1\)"):
         Training(model, images[:, ::2, ::2])
-    with pytest.raises(ValueError, match="given as uint8"):
+    with pytest.raises(ValueError, match="is trained on uint8 data, not on float64"):
         Training(model, images / 255)
     with pytest.raises(ValueError, match="batch of 500 cannot be taken from 200"):
         Training(model, images, batch=500)
@@ -465,7 +467,7 @@ def test_a_learning_rate_that_diverges_is_told_before_any_checkpoint(images, tmp
     [
         ({"model": "vae"}, 'no model "vae"'),
         ({"loss": "log"}, 'no loss "log"'),
-        ({"steps": 0}, "--steps is a number of at least 1"),
+        ({"steps": 0}, "--steps is at least 1"),
         ({"lr": float("nan")}, "--lr is a positive number"),
         ({"seed": -1}, "--seed is a number of at least 0"),
     ],

@@ -153,6 +153,14 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
     raise AssertionError("the worker is still there")
 
 
+def test_a_run_with_workers_ends_and_leaves_nobody(tmp_path):
+    command = ["train", "dcgan", "--steps", "2", "--batch", "4", "--workers", "2", "--quiet", "--out", "run"]
+    subprocess.run([sys.executable, "-m", "minigan", *command], cwd=tmp_path, check=True, timeout=60)
+    assert (tmp_path / "run" / "checkpoint.safetensors").exists()
+    left = [path for path in Path("/proc").glob("[0-9]*/cwd") if os.access(path, os.R_OK) and path.exists()]
+    assert not [path for path in left if path.resolve() == tmp_path]
+
+
 def test_what_cannot_be_shared_is_refused(images):
     r = np.random.default_rng(0)
     model = mlp(r)

@@ -2,9 +2,11 @@
 
 from minigan.layers.activations import LeakyReLU, ReLU, Sigmoid, Softmax, Softplus, Tanh
 from minigan.layers.base import Layer, ShapeError
+from minigan.layers.batch import MinibatchStd, Pack
 from minigan.layers.conv import Conv, ConvTranspose
 from minigan.layers.dense import Dense
-from minigan.layers.dropout import Dropout
+from minigan.layers.dropout import Dropout, Noise
+from minigan.layers.embedding import Embedding
 from minigan.layers.init import dcgan, glorot, he
 from minigan.layers.norm import BatchNorm, LayerNorm, SpectralNorm
 from minigan.layers.pool import AveragePool, GlobalMaxPool, MaxPool, Upsample
@@ -17,12 +19,16 @@ __all__ = [
     "ConvTranspose",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
     "GlobalMaxPool",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
     "MaxPool",
+    "MinibatchStd",
+    "Noise",
+    "Pack",
     "ReLU",
     "Reshape",
     "ShapeError",

@@ -58,14 +58,12 @@ class Layer:
             f"{self!r} has no second derivative by hand, so no gradient penalty goes through it."
         )
 
-    def tangent_backward(
-        self, y_bar: Array | None, eta: Array, cache: Any, tangent_cache: Any
-    ) -> tuple[Array | None, Array]:
-        """The gradients of <eta, y_dot> + <y_bar, y>: adds those of the parameters, returns (x_bar, xi).
+    def tangent_backward(self, y_bar: Array | None, eta: Array, cache: Any, tangent_cache: Any) -> Array | None:
+        """The gradients of <eta, y_dot> + <y_bar, y>: adds those of the parameters, returns x_bar, that on x.
 
-        x_bar is that on x, xi that on x_dot: xi = J^T eta, as in backward. y_bar = None says zero, as it stays in
-        networks of straight pieces. Source of the formulas: Pearlmutter 1994, "Fast exact multiplication by the
-        Hessian", worked out for each layer.
+        (That on x_dot is J^T eta: what backward has made of eta already.) y_bar and x_bar = None say zero, as they
+        stay in networks of straight pieces. Source of the formulas: Pearlmutter 1994, "Fast exact multiplication by
+        the Hessian", worked out for each layer.
         """
         raise NotImplementedError(
             f"{self!r} has no second derivative by hand, so no gradient penalty goes through it."
@@ -122,7 +120,7 @@ class Diagonal(Layer):
         x_bar, bend = None if y_bar is None else self.backward(y_bar, cache), self.bend(tangent_cache, eta, cache)
         if bend is not None:
             x_bar = bend if x_bar is None else x_bar + bend
-        return x_bar, self.backward(eta, cache)
+        return x_bar
 
     def bend(self, x_dot: Array, eta: Array, cache: Any) -> Array | None:
         """d<eta, J x_dot>/dx: s''(x) x_dot eta for y = s(x); None where it is zero, on straight pieces."""
@@ -136,4 +134,4 @@ class Rearranging(Layer):
         return self.forward(x_dot)[0], None
 
     def tangent_backward(self, y_bar, eta, cache, tangent_cache):
-        return None if y_bar is None else self.backward(y_bar, cache), self.backward(eta, cache)
+        return None if y_bar is None else self.backward(y_bar, cache)

@@ -245,8 +245,7 @@ class _Convolution(Layer):
     def tangent_backward(self, y_bar, eta, cache, tangent_cache):
         x, x_dot = cache, tangent_cache
         self.grads["W"] += self.weights(x_dot, eta)
-        x_bar = None if y_bar is None else self.backward(y_bar, x)
-        return x_bar, self.transposed(eta, x.shape[1:-1])
+        return None if y_bar is None else self.backward(y_bar, x)
 
     def sizes(self, given: Shape) -> tuple[int, ...]:
         """The places of y in each dimension for those of x."""

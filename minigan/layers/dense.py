@@ -53,11 +53,11 @@ class Dense(Layer):
         x, x_dot, W = cache, tangent_cache, self.params["W"]
         self.grads["W"] += x_dot.T @ eta
         if y_bar is None:
-            return None, eta @ W.T
+            return None
         self.grads["W"] += x.T @ y_bar
         if "b" in self.params:
             self.grads["b"] += y_bar.sum(axis=0)  # b is in y, not in y_dot
-        return y_bar @ W.T, eta @ W.T
+        return y_bar @ W.T
 
     def output_shape(self, shape: Shape | None) -> Shape:
         if shape is not None and tuple(shape) != (self.n_in,):

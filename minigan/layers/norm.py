@@ -175,7 +175,7 @@ class LayerNorm(Layer):
         x_bar -= scale * scale * (mean(xhat * x_dot) * Pq + mean(xhat * q) * Px_dot)  # ... and so does xhat in P
         if y_bar is not None:
             x_bar += self.backward(y_bar.reshape(shape), cache).reshape(xhat.shape)
-        return x_bar.reshape(shape), (Pq * scale).reshape(shape)
+        return x_bar.reshape(shape)
 
     def _project(self, v: Array, xhat: Array) -> Array:
         """P v = v - mean(v) - xhat mean(xhat v): what of v moves xhat, for it keeps its mean and its length."""
@@ -263,14 +263,14 @@ class SpectralNorm(Layer):
         self._lend()
         (lin, inner, u, v, sigma), (lin_dot, inner_dot) = cache, tangent_cache
         share = None if y_bar is None else y_bar / sigma
-        x_bar, xi = self.layer.tangent_backward(share, eta / sigma, inner, inner_dot)
+        x_bar = self.layer.tangent_backward(share, eta / sigma, inner, inner_dot)
         dsigma = -(eta * lin_dot).sum() / (sigma * sigma)
         if y_bar is not None:
             dsigma -= (y_bar * lin).sum() / (sigma * sigma)
             if "b" in self.params:
                 self.grads["b"] += y_bar.reshape(-1, len(v)).sum(axis=0)
         self.grads["W"] += (dsigma * u[:, None] * v).reshape(self.grads["W"].shape)
-        return x_bar, xi
+        return x_bar
 
     def _lend(self) -> None:
         """The inner layer works on this one's W: the network, or a copy, may have put another array in its place."""

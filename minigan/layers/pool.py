@@ -87,7 +87,10 @@ class AveragePool(_Pool, Rearranging):
 
 
 class GlobalMaxPool(Layer):
-    """y = the largest x of each channel        x (N, n..., C)   y (N, C)        dx: dy at the first of the largest"""
+    """y = the largest x of each channel        x (N, n..., C)   y (N, C)        dx: dy at the first of the largest
+
+    After a Dense and a Reshape to (pieces, units) it is maxout (Goodfellow et al. 2013).
+    """
 
     def forward(self, x, train=True):
         self.output_shape(x.shape[1:])
@@ -97,10 +100,19 @@ class GlobalMaxPool(Layer):
     def backward(self, dy, cache, param_grads=True, input_grad=True):
         if not input_grad:
             return None
-        shape, largest = cache  # largest (N, C): its place among n
-        n = math.prod(shape[1:-1])
-        here = xp.arange(n)[:, None] == largest[:, None, :]  # (N, n, C)
-        return (dy[:, None, :] * here).reshape(shape)
+        return (dy[:, None, :] * self._largest(cache)).reshape(cache[0])
+
+    def tangent(self, x_dot, cache):
+        here = self._largest(cache)
+        return (x_dot.reshape(here.shape) * here).sum(axis=1), None
+
+    def tangent_backward(self, y_bar, eta, cache, tangent_cache):
+        return None if y_bar is None else self.backward(y_bar, cache)
+
+    def _largest(self, cache):
+        """Which of the n places is the largest, as a mask (N, n, C)."""
+        shape, largest = cache
+        return xp.arange(math.prod(shape[1:-1]))[:, None] == largest[:, None, :]
 
     def output_shape(self, shape: Shape | None) -> Shape | None:
         if shape is not None and len(shape) < 2:

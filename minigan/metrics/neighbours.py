@@ -34,6 +34,19 @@ def class_shares(samples: np.ndarray, real: np.ndarray, labels: np.ndarray, clas
     return np.bincount(labels[index], minlength=classes) / len(samples)
 
 
+def vote(samples: np.ndarray, real: np.ndarray, labels: np.ndarray, k: int = 5, block: int = 1000) -> np.ndarray:
+    """The label that most of a sample's k nearest real images have, (N,); of equals, the smallest."""
+    if not 0 < k <= len(real):
+        raise ValueError(f"k = {k} neighbours are not to be had among {len(real)} real images.")
+    a, b = (np.asarray(x, dtype=np.float32).reshape(len(x), -1) for x in (samples, real))
+    found, classes = np.empty(len(a), dtype=np.int64), labels.max() + 1
+    for start in range(0, len(a), block):
+        near = np.argpartition(distances(a[start : start + block], b), k - 1, axis=1)[:, :k]  # (block, k)
+        counts = (labels[near][..., None] == np.arange(classes)).sum(axis=1)  # (block, classes)
+        found[start : start + block] = counts.argmax(axis=1)
+    return found
+
+
 def precision_recall(samples: np.ndarray, real: np.ndarray, k: int = 5, block: int = 1000) -> dict[str, float]:
     """How good the samples are, and how much of the real data they reach: four shares, each 1 at its best.
 

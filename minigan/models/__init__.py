@@ -1,9 +1,32 @@
 """Models, one file a system. MODELS lists them as the command line offers them."""
 
+from minigan.models.conditional import ConditionalGAN, conditional, conditional_joined
 from minigan.models.dcgan import dcgan
 from minigan.models.gan import GAN
 from minigan.models.mlp import mlp, mlp_linear, mlp_sigmoid
+from minigan.models.plane import pacgan, plane
 
-MODELS = {"mlp": mlp, "mlp-linear": mlp_linear, "mlp-sigmoid": mlp_sigmoid, "dcgan": dcgan}
+MODELS = {
+    "mlp": mlp,
+    "mlp-linear": mlp_linear,
+    "mlp-sigmoid": mlp_sigmoid,
+    "dcgan": dcgan,
+    "conditional": conditional,
+    "conditional-joined": conditional_joined,
+    "ring": plane,
+    "grid": plane,
+}
 
-__all__ = ["GAN", "MODELS", "dcgan", "mlp", "mlp_linear", "mlp_sigmoid"]
+__all__ = [
+    "GAN",
+    "MODELS",
+    "ConditionalGAN",
+    "conditional",
+    "conditional_joined",
+    "dcgan",
+    "mlp",
+    "mlp_linear",
+    "mlp_sigmoid",
+    "pacgan",
+    "plane",
+]

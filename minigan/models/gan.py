@@ -25,7 +25,7 @@ class GAN:
     G: Network
     D: Network
     noise: int
-    pixels: tuple[float, float]
+    pixels: tuple[float, float] | None
 
     def __post_init__(self) -> None:
         drawn = self.G.output_shape((self.noise,))
@@ -45,7 +45,7 @@ class GAN:
 
     def draw_walks(self, rng: Any, walks: int, n: int) -> Array:
         """n points of z on the way from one drawn z to another, for each walk: (walks n, noise)."""
-        ends = to_host(self.draw_noise(rng, 2 * walks)).reshape(2, walks, -1)
+        ends = to_host(GAN.draw_noise(self, rng, 2 * walks)).reshape(2, walks, -1)
         return to_device(walk(*ends, n).reshape(walks * n, -1))
 
 

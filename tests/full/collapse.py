@@ -1,0 +1,127 @@
+"""Who covers the modes? GAN, PacGAN2, minibatch standard deviation and WGAN-GP on the ring and on the 25-grid.
+
+    python tests/full/collapse.py [--data ring grid] [--seeds 0 1 2 3 4] [--processes 2]
+
+Networks, data, loss, metric and batch of 100 are PacGAN's (Lin et al. 2018, section 4.1), both players move at once.
+What differs makes it fit a laptop: STEPS instead of 400,000 steps, weights of He et al. instead of N(0, 0.02^2), a
+rate of 3e-4 instead of 1e-4. WGAN-GP plays by its own rules: weight 0.1, rate 1e-3, beta1 0.5 and beta2 0.9, five
+critic steps for one of G. Prints modes, share of high quality and reverse KL of 2,500 samples, means and standard
+errors over the seeds, beside a perfect sampler's. Each run is kept in --out: a second call goes on where it stopped.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: runs go side by side, one core each
+
+import numpy as np
+
+from minigan import losses
+from minigan.data import toy
+from minigan.metrics.modes import modes, perfect_modes
+from minigan.models.plane import pacgan
+from minigan.optim import Adam
+from minigan.penalty import wgan_gp
+from minigan.steps import g_step, simultaneous_step, stacked_d_step
+
+DATA = {"ring": toy.ring(), "grid": toy.grid()}
+METHODS = {
+    "GAN": {},
+    "PacGAN2": {"pack": 2},
+    "minibatch std": {"minibatch_std": True},
+    "WGAN-GP": {},
+}
+BATCH = 100
+STEPS = {  # of G
+    "ring": {"GAN": 3000, "PacGAN2": 3000, "minibatch std": 3000, "WGAN-GP": 1000},
+    "grid": {"GAN": 8000, "PacGAN2": 8000, "minibatch std": 8000, "WGAN-GP": 6000},
+}
+
+
+def play(job):
+    """One run: modes, share of high quality and reverse KL, on the way and at the end."""
+    data, method, seed, steps, out = job
+    file = out / f"{data}_{method.replace(' ', '_')}_{seed}_{steps}.json"
+    if file.exists():
+        return json.loads(file.read_text())
+    mixture, r = DATA[data], np.random.default_rng(seed)
+    model = pacgan(r, **METHODS[method])
+    G, D = model.G, model.D
+    points = mixture.sample(100_000, r)
+    batch = BATCH * METHODS[method].get("pack", 1)  # D is given 100 packs
+    real = lambda: points[r.integers(0, len(points), batch)]
+    noise = lambda: model.draw_noise(r, batch)
+    z_fixed = model.draw_noise(np.random.default_rng(12345), 2500)
+    critic_steps = 5 if method == "WGAN-GP" else 0
+    rule = (1e-3, 0.5, 0.9) if critic_steps else (3e-4, 0.8, 0.999)
+    of_G, of_D = Adam(G, *rule), Adam(D, *rule)
+    penalty = wgan_gp(r, 0.1)
+    history = []
+    for step in range(1, steps + 1):
+        for _ in range(critic_steps):
+            stacked_d_step(G, D, of_D, losses.wasserstein, real(), noise(), penalty=penalty)
+        if critic_steps:
+            g_step(G, D, of_G, losses.wasserstein, noise())
+        else:
+            simultaneous_step(G, D, of_G, of_D, losses.non_saturating, real(), noise())
+        if step % max(1, steps // 20) == 0:
+            history.append((step, *map(float, modes(G(z_fixed), mixture.means, mixture.sd))))
+    found = {"data": data, "method": method, "seed": seed, "history": history}
+    file.write_text(json.dumps(found))
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, help="so many for all, instead of STEPS")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=Path("runs/collapse"))
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    jobs = [
+        (data, method, seed, options.steps or STEPS[data][method], options.out)
+        for seed in options.seeds
+        for data in options.data
+        for method in options.methods
+    ]
+    with multiprocessing.Pool(options.processes) as pool:
+        runs = []
+        for found in pool.imap_unordered(play, jobs):
+            runs.append(found)
+            step, covered, quality, kl = found["history"][-1]
+            name = f"{found['data']} {found['method']} seed {found['seed']}"
+            print(
+                f"{name:<28} step {step:,}: {covered:.0f} modes, {quality:.1%}, KL {kl:.3f}",
+                file=sys.stderr,
+                flush=True,
+            )
+    for data in options.data:
+        K = len(DATA[data].means)
+        perfect = perfect_modes(K, 2500)
+        print(f"\n{data}: mean and standard error over {len(options.seeds)} seeds, 2,500 samples each")
+        print(f"{'':<16}{'steps of G':>11}{f'modes of {K}':>16}{'high quality':>18}{'reverse KL':>18}")
+        for method in options.methods:
+            ends = np.array([r["history"][-1] for r in runs if (r["data"], r["method"]) == (data, method)])
+            mean, error = (
+                ends.mean(axis=0),
+                ends.std(axis=0, ddof=1) / np.sqrt(len(ends)) if len(ends) > 1 else 0 * ends[0],
+            )
+            print(
+                f"{method:<16}{mean[0]:>11,.0f}{mean[1]:>9.1f} +- {error[1]:.1f}{mean[2]:>11.1%} +- {error[2]:.1%}",
+                end="",
+            )
+            print(f"{mean[3]:>10.2f} +- {error[3]:.2f}")
+        print(
+            f"{'perfect sampler':<27}{perfect.covered:>9.1f}{perfect.high_quality:>18.1%}{perfect.reverse_kl:>17.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
