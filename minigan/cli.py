@@ -77,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--clip", type=float, help="cut D's weights to [-CLIP, CLIP] after each step (default off)")
     p.add_argument("--d-steps", type=int, help=f"steps of D for one of G (default {default.d_steps})")
     p.add_argument("--lr-d", type=float, help="D's own learning rate (default: that of --lr)")
+    p.add_argument("--beta1", type=float, help=f"Adam's share of the old mean kept (default {default.beta1})")
+    p.add_argument("--beta2", type=float, help=f"and of the old mean square (default {default.beta2})")
     p.add_argument("--optimizer", choices=["adam", "rmsprop"], help=f"of both players (default {default.optimizer})")
     p.add_argument(
         "--average",

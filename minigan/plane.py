@@ -9,6 +9,7 @@ import numpy as np
 from minigan.board import Board
 from minigan.data.toy import Mixture
 from minigan.models import GAN
+from minigan.optim import Adam
 from minigan.penalty import of_kind
 from minigan.training import Training
 
@@ -34,16 +35,21 @@ class PlaneTraining(Training):
         if options.get("clip") or options.get("average") or options.get("workers", 1) > 1:
             raise ValueError(f"{model.name} is played on a board, which has no --clip, --average or --workers.")
         super().__init__(model, points, penalty=penalty, penalty_weight=penalty_weight, **options)
+
+        def its_penalty(random):
+            return of_kind(penalty, penalty_weight, random)
+
+        its_penalty.__name__ = f"{penalty}, weight {penalty_weight:g}"  # as the board's title says it
         self.board = Board(
             mixture,
             self.G,
             self.D,
             loss=self.loss,
             batch=self.batch,
-            penalty=None if penalty is None else lambda random: of_kind(penalty, penalty_weight, random),
+            penalty=None if penalty is None else its_penalty,
             d_steps=self.d_steps,
             seed=self.seed,
-            optimizer=type(self.G_optimizer),
+            optimizer=options.get("optimizer", Adam),
             lr_g=self.G_optimizer.lr,
             lr_d=self.D_optimizer.lr,
             every=every,

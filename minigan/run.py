@@ -17,6 +17,7 @@ import platform
 import signal
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from minigan.files import write_whole
 from minigan.layers import Conv
 from minigan.models import GAN, MODELS, ConditionalGAN
 from minigan.network import Network
+from minigan.optim import Adam, RMSProp
 from minigan.penalty import KINDS
 from minigan.plane import PlaneTraining
 from minigan.training import MEASURES, Training, load_network
@@ -80,6 +82,8 @@ class Settings:
     d_steps: int = 1
     lr_d: float | None = None
     optimizer: str = "adam"
+    beta1: float = 0.5
+    beta2: float = 0.999
     clip: float = 0.0
     penalty: str = "none"
     penalty_weight: float = 10.0
@@ -101,7 +105,9 @@ class Settings:
         random = rng(self.seed)
         names = ("batch", "lr", "lr_d", "seed", "average", "workers", "d_steps", "clip", "penalty_weight")
         options = {name: getattr(self, name) for name in names}
-        options |= {"random": random, "loss": GAMES[self.loss], "rmsprop": self.optimizer == "rmsprop"}
+        options |= {"random": random, "loss": GAMES[self.loss], "optimizer": RMSProp}
+        if self.optimizer == "adam":
+            options["optimizer"] = partial(Adam, beta1=self.beta1, beta2=self.beta2)
         options["penalty"] = None if self.penalty == "none" else self.penalty
         if self.model in PLANE:
             moments = max(1, self.steps * (self.d_steps + 1) // 240)  # between two of those that the board keeps
@@ -125,6 +131,7 @@ class Settings:
             )
         self._require(("clip", "penalty_weight"), lambda value: 0 <= value < math.inf, "a number of at least 0")
         self._require(("steps", "batch", "every", "workers", "d_steps"), lambda value: value >= 1, "at least 1")
+        self._require(("beta1", "beta2"), lambda value: 0 <= value < 1, "a number from 0 to below 1")
         self._require(("lr", "lr_d"), lambda value: value is None or 0 < value < math.inf, "a positive number")
         if not 0 <= self.average < 1:
             raise ValueError(f"--average is a number from 0 (none) to below 1, but got {self.average}.")

@@ -5,7 +5,7 @@ N samples a batch, M samples in the data set: images (M, H, W, C), or points (M,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from minigan.checkpoint import CheckpointError
 from minigan.layers.activations import sigmoid
 from minigan.models import GAN, ConditionalGAN
 from minigan.network import Network
-from minigan.optim import Adam, RMSProp, gradient_norm
+from minigan.optim import Adam, Optimizer, gradient_norm
 from minigan.penalty import of_kind
 from minigan.steps import clipped_d_step, d_step, g_step, stacked_d_step
 from minigan.workers import Workers
@@ -35,7 +35,7 @@ class Training:
     labels: of the images, (M,), for a conditional model: batches are then pairs (x, labels).
     d_steps, clip, penalty: D takes so many steps for one of G; its weights are cut to [-clip, clip]; what is added to
     its loss ("wgan-gp", "r1" or "r2", times penalty_weight).
-    lr_d, rmsprop: D's own learning rate (two time scales), and RMSProp instead of Adam.
+    lr_d: D's own learning rate (two time scales). optimizer: of (network, lr), for both players.
     trace: what the last step computed, under the names used in `minigan.steps` (x_real, real_logits, g_value, ...);
     with workers, for the first one's share of the batch.
     """
@@ -58,7 +58,7 @@ class Training:
         penalty: str | None = None,
         penalty_weight: float = 10.0,
         lr_d: float | None = None,
-        rmsprop: bool = False,
+        optimizer: Callable[[Network, float], Optimizer] = Adam,
     ) -> None:
         if not 0 <= average < 1:
             raise ValueError(f"average is a number from 0 (none) to below 1, but got {average}.")
@@ -79,7 +79,6 @@ class Training:
         self.labels = None if labels is None else to_device(labels.astype("int64"))
         self.batch, self.loss, self.seed = batch, loss, seed
         self.rng = rng(seed) if random is None else random
-        optimizer = RMSProp if rmsprop else Adam
         self.G_optimizer, self.D_optimizer = optimizer(self.G, lr), optimizer(self.D, lr_d or lr)
         self.d_steps, self.d_step = d_steps, d_step if self.D.mixes_samples or labels is not None else stacked_d_step
         self.d_options: dict[str, Any] = {}

@@ -19,7 +19,7 @@ def blocks(language):
 
 
 def test_the_python_runs(tmp_path, monkeypatch, capsys):
-    (code,) = [block for block in blocks("python") if "import" in block]
+    (code,) = [block for block in blocks("python") if "import train" in block]
     assert "steps=3000" in code and "% 500" in code
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -27,6 +27,14 @@ def test_the_python_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "step_2.png").exists()
     assert names["state"].trace["dx_fake"].shape == (64, 28, 28, 1)
     assert "d_loss" in capsys.readouterr().out
+
+
+def test_the_board_is_played_as_it_says():
+    (code,) = [block for block in blocks("python") if "Board(" in block]
+    assert "play(1000)" in code and "goto(200)" in code
+    names = {}
+    exec(code.replace("1000", "10").replace("200", "4").replace("400", "6"), names)
+    assert names["board"].t == 4
 
 
 def test_the_step_is_the_librarys():
@@ -71,6 +79,6 @@ def test_pictures_and_links_are_there():
         assert (README.parent / link).exists(), link
 
 
-@pytest.mark.parametrize("picture", ["samples.png", "training.gif"])
+@pytest.mark.parametrize("picture", ["samples.png", "training.gif", "board.gif", "conditional.png"])
 def test_pictures_are_small(picture):
     assert (README.parent / ".readme" / picture).stat().st_size < 600_000

@@ -7,12 +7,16 @@ from minigan.layers.conv import Conv, ConvTranspose
 from minigan.layers.dense import Dense
 from minigan.layers.dropout import Dropout, Noise
 from minigan.layers.embedding import Embedding
+from minigan.layers.highway import Highway
 from minigan.layers.init import dcgan, glorot, he
+from minigan.layers.lstm import GRU, LSTM
 from minigan.layers.norm import BatchNorm, LayerNorm, SpectralNorm
 from minigan.layers.pool import AveragePool, GlobalMaxPool, MaxPool, Upsample
 from minigan.layers.shape import Flatten, Reshape
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "AveragePool",
     "BatchNorm",
     "Conv",
@@ -22,6 +26,7 @@ __all__ = [
     "Embedding",
     "Flatten",
     "GlobalMaxPool",
+    "Highway",
     "Layer",
     "LayerNorm",
     "LeakyReLU",
