@@ -162,14 +162,19 @@ def softmax_cross_entropy(logits: Array, labels: Array, weights: Array | None = 
     L = mean(-w*log(exp(s_y)/sum_c(exp(s_c))))
     logits s (..., C), labels y (...) integers in [0, C), weights w (...) or 1  ->  value, dlogits (..., C)
     """
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    exps = xp.exp(shifted)
-    sums = exps.sum(axis=-1, keepdims=True)
-    right = (xp.arange(logits.shape[-1]) == labels[..., None]).astype(logits.dtype)  # one-hot, (..., C)
-    losses = xp.log(sums[..., 0]) - (shifted * right).sum(axis=-1)  # (...)
-    dlogits = exps / sums - right
-    if weights is not None:
-        weights = weights.astype(logits.dtype)
-        losses = losses * weights
-        dlogits = dlogits * weights[..., None]
-    return losses.mean(), dlogits / labels.size
+    shape, C = logits.shape, logits.shape[-1]
+    logits, labels = logits.reshape(-1, C), labels.reshape(-1)
+    rows = xp.arange(len(labels))
+    dlogits = logits - logits.max(axis=1, keepdims=True)
+    right = dlogits[rows, labels]
+    xp.exp(dlogits, out=dlogits)
+    sums = dlogits.sum(axis=1, keepdims=True)
+    losses = xp.log(sums[:, 0]) - right
+    dlogits /= sums
+    dlogits[rows, labels] -= 1
+    if weights is None:
+        dlogits /= len(labels)
+        return losses.mean(), dlogits.reshape(shape)
+    weights = weights.reshape(-1).astype(dlogits.dtype)
+    dlogits *= weights[:, None] / len(labels)
+    return (losses * weights).mean(), dlogits.reshape(shape)

@@ -156,9 +156,15 @@ class Adam(Optimizer):
         for theta, g, m, v in self.pieces():
             m *= self.beta1
             m += (1 - self.beta1) * g
+            step = g * g  # from here on one array serves all: memory is what the update waits for
+            step *= 1 - self.beta2
             v *= self.beta2
-            v += (1 - self.beta2) * g * g
-            theta -= (self.lr * root / c1) * m / (xp.sqrt(v) + self.eps * root)
+            v += step
+            xp.sqrt(v, out=step)
+            step += self.eps * root
+            xp.divide(m, step, out=step)
+            step *= self.lr * root / c1
+            theta -= step
 
 
 def clip_gradient(network: Network, largest: float) -> Array:

@@ -21,7 +21,6 @@ from typing import Any
 
 from minigan.backend import Array, xp
 from minigan.layers import Conv, ConvTranspose, Dense, Flatten, LeakyReLU, ReLU, Reshape
-from minigan.layers.base import Diagonal
 from minigan.network import Network, Sequential
 
 KINDS = ("wgan-gp", "r1", "r2")
@@ -84,9 +83,16 @@ def straight_critic(
     seed = xp.concatenate(
         [xp.full_like(logits[:n], -1 / n), xp.full_like(logits[:n], 1 / n), xp.ones_like(logits[:n])]
     )
-    etas: list[Array] = []
-    g = D.backward(seed, cache, param_grads=False, seen=etas)[2 * n :]
-    penalty, x_dot = slope_penalty(g, "wgan-gp", weight)
+    between = lambda its_cache: its_cache[2 * n :] if hasattr(its_cache, "dtype") else its_cache  # or a shape
+    first = next(i for i, layer in enumerate(D.layers) if layer.params)
+    etas, dy = [], seed
+    for i in reversed(range(len(D.layers))):
+        etas.insert(0, dy)
+        if i > first:
+            dy = D.layers[i].backward(dy, cache.layers[i], param_grads=False)
+        else:  # below here, nobody asks for more than the gradient at the points between
+            dy = D.layers[i].backward(dy[-n:], between(cache.layers[i]), param_grads=False)
+    penalty, x_dot = slope_penalty(dy, "wgan-gp", weight)
     for layer, its_cache, eta in zip(D.layers, cache.layers, etas):
         if layer.params:
             its_cache[2 * n :] = x_dot  # the cache is x, and no layer after this one looks at its rows between
@@ -95,8 +101,7 @@ def straight_critic(
                 layer.grads["b"] -= eta[2 * n :].reshape(-1, eta.shape[-1]).sum(axis=0)
             x_dot, _ = layer.tangent(x_dot, None)
         else:
-            between = its_cache[2 * n :] if isinstance(layer, Diagonal) else None
-            x_dot, _ = layer.tangent(x_dot, between)
+            x_dot, _ = layer.tangent(x_dot, between(its_cache))
     return logits[n : 2 * n].mean() - logits[:n].mean() + penalty, logits[:n], logits[n : 2 * n]
 
 

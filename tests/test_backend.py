@@ -33,6 +33,8 @@ from minigan.backend import (
     xp,
 )
 from minigan.layers import (
+    GRU,
+    LSTM,
     AveragePool,
     BatchNorm,
     Conv,
@@ -41,6 +43,7 @@ from minigan.layers import (
     Dropout,
     Flatten,
     GlobalMaxPool,
+    Highway,
     LayerNorm,
     LeakyReLU,
     MaxPool,
@@ -533,7 +536,10 @@ LAYERS = {  # a layer, and the shape of a batch for it
     "BatchNorm": (lambda: BatchNorm(3), (4, 2, 3)),
     "Conv": (lambda: Conv(2, 3, (3, 2), 2, rng=Rolls(0)), (2, 4, 5, 2)),
     "ConvTranspose": (lambda: ConvTranspose(2, 3, (4, 3), 2, rng=Rolls(0)), (2, 3, 2, 2)),
+    "GRU": (lambda: GRU(4, 3, rng=Rolls(0)), (2, 5, 4)),
     "GlobalMaxPool": (GlobalMaxPool, (2, 4, 3)),
+    "Highway": (lambda: Highway(5, rng=Rolls(0)), (4, 5)),
+    "LSTM": (lambda: LSTM(4, 3, rng=Rolls(0)), (2, 5, 4)),
     "LayerNorm": (lambda: LayerNorm((2, 3)), (4, 2, 3)),
     "MaxPool": (lambda: MaxPool((2, 2), 1, 1), (2, 4, 5, 3)),
     "SpectralNorm": (lambda: SpectralNorm(Dense(5, 3, rng=Rolls(0), bias=False), rng=Normals(1)), (4, 5)),

@@ -24,7 +24,7 @@ FLOORS = {
     "gradcheck": 3,
     "checkpoint": 3,
     "derivation": 3,
-    "models": 3,
+    "models": 4,
     "steps": 4,
     "workers": 4,
     "training": 5,

@@ -20,6 +20,8 @@ from onnx import numpy_helper
 
 from minigan.backend import rng, to_device, to_host
 from minigan.layers import (
+    GRU,
+    LSTM,
     AveragePool,
     BatchNorm,
     Conv,
@@ -57,6 +59,7 @@ NO_DILATED_POOL = "dilation: a pool's window has no gaps"
 NO_COUNT_INSIDE = "a mean over the places inside x alone: AveragePool counts the zeros around x, too"
 NO_SMALLER = "makes x smaller: Upsample's factor is at least 1"
 NO_FRACTION = "2 places become 7: Upsample's factor is a whole number"
+NO_RESET_BEFORE = "resets h before its product with the weights: our GRU resets the product, as PyTorch's does"
 NO_OTHER_NEIGHBOUR = "asks for another neighbour than the nearest, so that places come unequally often"
 UNSUPPORTED = {
     **dict.fromkeys(
@@ -166,6 +169,8 @@ UNSUPPORTED = {
         ],
         NO_OTHER_NEIGHBOUR,
     ),
+    **dict.fromkeys(["gru_bidirectional", "gru_reverse", "gru_seq_length"], NO_RESET_BEFORE),
+    "lstm_with_peepholes": "the gates look at c, too: our LSTM has no peepholes",
     "maxpool_2d_uint8": "whole numbers: ours are floating-point, and uint8 has no -inf for the places outside x",
     "nesterov_momentum": "Momentum is Polyak's; there is no look-ahead form",
     "reshape_allowzero_reordered": "an array without numbers: Reshape takes positive sizes only",
@@ -379,6 +384,46 @@ def reshape(x, shape, allowzero=0):
     return through(Reshape(tuple(sizes)), x[None])[0]
 
 
+def recurrent(kind, order, X, W, R, B, reset_bias=0, hidden_size=None, direction=b"forward", layout=0):
+    """W (D, gH, I), R (D, gH, H): D directions, each a layer of its own, for which the second one's time is turned.
+
+    order: where our gates stand among ONNX's. B (D, 2gH): a bias on the side of x and one on that of h, in which
+    `reset_bias` gates have one that is not added but reset. y: (T, D, N, H), and the last states (D, N, H).
+    """
+    ys, states = [], []
+    for d in range(len(W)):
+        turn = slice(None, None, -1) if d == 1 or direction == b"reverse" else slice(None)
+        ours = lambda a: np.concatenate([np.split(a, len(order))[k] for k in order]).T
+        layer = kind(W.shape[2], R.shape[2], rng=rng(0))
+        layer = holding(layer, X.dtype, Wx=ours(W[d]), Wh=ours(R[d]))
+        if B is not None:
+            b, Rb = (ours(part) for part in np.split(B[d], 2))
+            kept = len(Rb) - reset_bias * R.shape[2]
+            layer.params["b"][...] = to_device(b + Rb * (np.arange(len(Rb)) < kept))
+            if reset_bias:
+                layer.params["bh"][...] = to_device(Rb[kept:])
+        x = X if layout else X.swapaxes(0, 1)  # (N, T, I)
+        y, cache = layer.forward(to_device(x[:, turn]), train=False)
+        ys.append(to_host(y)[:, turn].swapaxes(0, 1))
+        last = layer.final(cache)
+        states.append([to_host(a) for a in (last if isinstance(last, tuple) else (last,))])
+    found = [np.stack(ys, axis=1), *(np.stack(parts) for parts in zip(*states))]
+    return tuple(np.moveaxis(a, -2, 0) if layout else a for a in found)  # layout 1: N first
+
+
+def lstm(X, W, R, B=None, lengths=None, h=None, c=None, P=None, **attributes):
+    """ONNX's gates: i, o, f, c."""
+    assert lengths is None and h is None and c is None and P is None
+    return recurrent(LSTM, (0, 2, 3, 1), X, W, R, B, **attributes)
+
+
+def gru(X, W, R, B=None, linear_before_reset=0, **attributes):
+    """ONNX's gates: z, r, h. Reset before or after the product is one for h = 0, where b_h is 0 too: at one step."""
+    steps = X.shape[1 if attributes.get("layout") else 0]
+    assert linear_before_reset or (steps == 1 and (B is None or not B[:, -R.shape[2] :].any())), NO_RESET_BEFORE
+    return recurrent(GRU, (1, 0, 2), X, W, R, B, reset_bias=1, **attributes)
+
+
 def cross_entropy(x, labels, class_weights=None, reduction=b"mean", ignore_index=None):
     """Our value is the mean over positions of w nll: the class's weight is w, 0 what is ignored, w / mean(w) a
     weighted mean, and a sum is the mean times the count. Second output: log p, from the gradient, which is
@@ -453,9 +498,11 @@ OPERATORS = {
     "ConvTranspose": conv_transpose,
     "Dropout": dropout,
     "Flatten": flatten,
+    "GRU": gru,
     "Gemm": gemm,
     "GlobalAveragePool": lambda x: through_places(AveragePool(x.shape[2:]), x),
     "GlobalMaxPool": global_max_pool,
+    "LSTM": lstm,
     "LayerNormalization": layer_norm,
     "LeakyRelu": lambda x, alpha=0.01: through(LeakyReLU(alpha), x),
     "MatMul": gemm,
@@ -496,8 +543,8 @@ class Case(NamedTuple):
 
 NODE_MODULES = (  # of onnx.backend.test.case.node: the other modules would take 3 s and give no case more
     "adam averagepool batch_normalization conv convtranspose dropout flatten gemm globalaveragepool globalmaxpool "
-    "layernormalization leakyrelu logsoftmax maxpool momentum negativeloglikelihoodloss relu reshape resize sigmoid "
-    "softmax softmax_cross_entropy_loss softplus tanh upsample"
+    "gru layernormalization leakyrelu logsoftmax lstm maxpool momentum negativeloglikelihoodloss relu reshape resize "
+    "sigmoid softmax softmax_cross_entropy_loss softplus tanh upsample"
 ).split()
 SELECTED = {*OPERATORS, "LogSoftmax", "NegativeLogLikelihoodLoss"} - {"MatMul"}
 
@@ -555,8 +602,8 @@ def test_every_case_is_run_or_listed():
     sources = [case.source for case in CASES.values()]
     counts = {source: sources.count(source) for source in sorted(set(sources))}
     # Other counts mean another onnx package: look at what is new, and run it or say why not.
-    assert counts == {"node": 222, "pytorch-converted": 66, "pytorch-operator": 10}
-    assert (len(RUN), len(UNSUPPORTED)) == (228, 70)
+    assert counts == {"node": 234, "pytorch-converted": 66, "pytorch-operator": 10}
+    assert (len(RUN), len(UNSUPPORTED)) == (236, 74)
     assert all(UNSUPPORTED.values())
 
 

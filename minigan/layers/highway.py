@@ -15,7 +15,10 @@ from minigan.layers.init import glorot
 
 
 class Highway(Layer):
-    """y = t r + (1 - t) x,  r = relu(x Wh + bh),  t = sigmoid(x Wt + bt)        x, y (N, F)   Wh, Wt (F, F)   bh, bt (F,)
+    """y = t r + (1 - t) x        x, y (N, F)   Wh, Wt (F, F)   bh, bt (F,)
+
+        r = relu(x Wh + bh)                     what x becomes
+        t = sigmoid(x Wt + bt)                  how much of it
 
         dt = dy (r - x)                         da_t = dt t (1 - t)
         dr = dy t                               da_h = dr where r > 0, else 0

@@ -23,16 +23,16 @@ State = tuple[Array | None, Array | None]  # (h, c), each (N, H); None stands fo
 class Recurrent(Layer):
     """What LSTM and GRU share: the weights, x in the order of time, the products over all steps, what is refused."""
 
-    gates: int
+    n_gates: int
 
     def __init__(self, n_in: int, n_hidden: int, *, rng: Any, init: Callable[..., Array] = glorot) -> None:
         super().__init__()
         self.n_in, self.n_hidden = n_in, n_hidden
         if n_in < 1 or n_hidden < 1:
-            raise ShapeError(f"{self!r}: there must be at least one input and one hidden unit.")
-        self.add_param("Wx", init(rng, (n_in, self.gates * n_hidden)))
-        self.add_param("Wh", init(rng, (n_hidden, self.gates * n_hidden)))
-        self.add_param("b", xp.zeros(self.gates * n_hidden, dtype="float32"))
+            raise ShapeError(f"{self!r} cannot be: it needs at least one input and one hidden unit.")
+        self.add_param("Wx", init(rng, (n_in, self.n_gates * n_hidden)))
+        self.add_param("Wh", init(rng, (n_hidden, self.n_gates * n_hidden)))
+        self.add_param("b", xp.zeros(self.n_gates * n_hidden, dtype="float32"))
 
     def backward(self, dy, cache, param_grads=True, input_grad=True, *, dstate=None, truncate=None):
         """dx (N, T, I); `backward_state` gives the gradient on the first state, too, and says what dstate is.
@@ -43,10 +43,18 @@ class Recurrent(Layer):
         return self.backward_state(dy, cache, dstate, param_grads, input_grad, truncate)[0]
 
     def project(self, x: Array) -> Array:
-        """x Wx + b, (M, I) -> (M, gates H): a step's share that does not depend on the state. (See `advance`.)"""
+        """x Wx + b, (M, I) -> (M, 4H) (GRU: 3H): a step's share that does not depend on the state.
+
+        `table = lstm.project(embedding.params["W"])` holds it for every word, until the weights change: then
+        `advance(table[ids], state)` is a step without a product with Wx.
+        """
         if x.ndim != 2 or x.shape[1] != self.n_in:
             raise ShapeError(f"{self!r} takes (N, {self.n_in}) at a single step, not {tuple(x.shape)}")
         return x @ self.params["Wx"] + self.params["b"]
+
+    def step(self, x: Array, state: Any = None) -> Any:
+        """One step, for sampling: x (N, I), the state or None for zeros -> the next state, as `final` gives it."""
+        return self.advance(self.project(x), state)
 
     def output_shape(self, shape: Shape | None) -> Shape:
         if shape is not None and (len(shape) != 2 or shape[1] not in (self.n_in, None)):
@@ -61,13 +69,21 @@ class Recurrent(Layer):
         self.output_shape(x.shape[1:])
         return xp.ascontiguousarray(x.swapaxes(0, 1))
 
+    def _projected(self, a: Array) -> None:
+        if a.ndim != 2 or a.shape[1] != self.n_gates * self.n_hidden:
+            raise ShapeError(f"{self!r} advances by (N, {self.n_gates * self.n_hidden}), not by {tuple(a.shape)}")
+
+    def _split(self, a: Array) -> list[Array]:
+        """Views of the gates of one step, each (N, H)."""
+        return [a[:, k * self.n_hidden : (k + 1) * self.n_hidden] for k in range(self.n_gates)]
+
     def _state(self, given: Array | None, n: int, dtype: Any, name: str = "h") -> Array:
         """A state, or the gradient on one, (N, H): the one given, or zeros."""
         if given is None:
             return xp.zeros((n, self.n_hidden), dtype=dtype)
-        if tuple(given.shape) != (n, self.n_hidden):
-            wanted = (n, self.n_hidden)
-            raise ShapeError(f"{self!r} takes a state {name} {wanted} for this batch, not {tuple(given.shape)}")
+        wanted, shape = (n, self.n_hidden), getattr(given, "shape", type(given).__name__)
+        if shape != wanted:
+            raise ShapeError(f"{self!r} takes {wanted} for the state {name} of this batch, not {shape}")
         return given
 
     def _piece(self, dy: Array | None, h: Array, truncate: int | None) -> int:
@@ -80,15 +96,15 @@ class Recurrent(Layer):
         return truncate or steps
 
     def _after_the_loop(self, x, h, dax, dah, param_grads: bool, input_grad: bool) -> Array | None:
-        """dWx, dWh, db and dx. dax, dah: the gradients on x Wx + b and on h Wh at all steps, (T, N, gates H)."""
-        rows = dax.reshape(-1, dax.shape[-1])  # (T N, gates H)
+        """dWx, dWh, db and dx. dax, dah: the gradients on x Wx + b and on h Wh at all steps, (T, N, 4H)."""
+        rows = dax.reshape(-1, dax.shape[-1])  # (T N, 4H)
         if param_grads:
             self.grads["Wx"] += x.reshape(-1, self.n_in).T @ rows
             self.grads["Wh"] += h[:-1].reshape(-1, self.n_hidden).T @ dah.reshape(rows.shape)
             self.grads["b"] += column_sums(rows)
         if not input_grad:
             return None
-        dx = rows @ self.params["Wx"].T  # (T N, gates H) (gates H, I) -> (T N, I)
+        dx = rows @ self.params["Wx"].T  # (T N, 4H) (4H, I) -> (T N, I)
         return dx.reshape(x.shape).swapaxes(0, 1)  # (N, T, I)
 
 
@@ -136,7 +152,7 @@ class LSTM(Recurrent):
     draws Wx and Wh. Raises ShapeError for x other than (N, T, I) and for states other than (N, H).
     """
 
-    gates = 4
+    n_gates = 4
 
     def forward(self, x, train=True, state: State | None = None):
         """y (N, T, H) and the cache; state: (h, c) before the first step, zeros where None."""
@@ -160,15 +176,9 @@ class LSTM(Recurrent):
         """The state (h, c) after the last step: the next piece of the sequence can begin with it."""
         return cache.h[-1], cache.c[-1]
 
-    def step(self, x: Array, state: State | None = None) -> tuple[Array, Array]:
-        """One step, for sampling: x (N, I), state (h, c) or None for zeros -> the next (h, c), each (N, H)."""
-        return self.advance(self.project(x), state)
-
     def advance(self, projected: Array, state: State | None = None) -> tuple[Array, Array]:
-        """`step` from x Wx + b, (N, 4H). `table = lstm.project(embedding.params["W"])`, made once, holds it for every
-        word: then `advance(table[ids], state)` is a step without a product with Wx, until the weights change."""
-        if projected.ndim != 2 or projected.shape[1] != 4 * self.n_hidden:
-            raise ShapeError(f"{self!r} advances by (N, {4 * self.n_hidden}), not by {tuple(projected.shape)}")
+        """The next (h, c) from a step's x Wx + b, (N, 4H). (See `project`.)"""
+        self._projected(projected)
         s = self._scale()
         h, c = self._pair(state, len(projected), projected.dtype)
         a = projected + h @ self.params["Wh"]
@@ -191,7 +201,7 @@ class LSTM(Recurrent):
         """
         x, gates, h, c, tanh_c = cache
         piece = self._piece(dy, h, truncate)
-        n, s = h.shape[1], self._scale()
+        n, k = h.shape[1], 2 * self._scale() - 1  # k: 0 for the sigmoids, 1 for the tanh
         WhT = xp.ascontiguousarray(self.params["Wh"].T)
         dh, dc = self._pair(dstate, n, gates.dtype)
         da = xp.empty_like(gates)
@@ -202,7 +212,7 @@ class LSTM(Recurrent):
             dc = dc + dh * o * (1 - tanh_c[t] * tanh_c[t])  # through h' = o tanh(c')
             a = da[t]
             xp.concatenate([dc * g, dc * c[t], dc * i, dh * tanh_c[t]], axis=1, out=a)  # on i, f, g, o
-            a *= (1 - gates[t]) * (gates[t] + (2 * s - 1))  # (1 - y) y for a sigmoid y, (1 - y) (y + 1) for a tanh
+            a *= (1 - gates[t]) * (gates[t] + k)  # through sigmoid, (1 - y) y, and tanh, (1 - y) (1 + y)
             dh, dc = a @ WhT, dc * f
             if t and t % piece == 0:
                 dh, dc = xp.zeros_like(dh), xp.zeros_like(dc)
@@ -222,10 +232,6 @@ class LSTM(Recurrent):
         s[2 * self.n_hidden : 3 * self.n_hidden] = 1
         return s
 
-    def _split(self, a: Array) -> list[Array]:
-        """Views of the four gates, each (N, H)."""
-        return [a[:, k * self.n_hidden : (k + 1) * self.n_hidden] for k in range(4)]
-
     def _pair(self, state: State | None, n: int, dtype: Any) -> tuple[Array, Array]:
         if state is None:
             state = None, None
@@ -234,7 +240,7 @@ class LSTM(Recurrent):
         return self._state(state[0], n, dtype, "h"), self._state(state[1], n, dtype, "c")
 
 
-# ---- GRU: Cho et al. 2014, as PyTorch, cuDNN and Keras have it ------------------------------------------------------
+# ---- GRU: Cho et al. 2014, as PyTorch, cuDNN and Keras have it ----------------------------------------------------
 
 
 class GRUCache(NamedTuple):
@@ -263,7 +269,7 @@ class GRU(Recurrent):
     one product a step; in Cho et al. it comes before. The state is h (N, H); all else is as in `LSTM`.
     """
 
-    gates = 3
+    n_gates = 3
 
     def __init__(self, n_in: int, n_hidden: int, *, rng: Any, init: Callable[..., Array] = glorot) -> None:
         super().__init__(n_in, n_hidden, rng=rng, init=init)
@@ -285,14 +291,9 @@ class GRU(Recurrent):
         """The state h after the last step."""
         return cache.h[-1]
 
-    def step(self, x: Array, state: Array | None = None) -> Array:
-        """One step, for sampling: x (N, I), state h or None for zeros -> the next h (N, H)."""
-        return self.advance(self.project(x), state)
-
     def advance(self, projected: Array, state: Array | None = None) -> Array:
-        """`step` from x Wx + b, (N, 3H). (See `LSTM.advance`.)"""
-        if projected.ndim != 2 or projected.shape[1] != 3 * self.n_hidden:
-            raise ShapeError(f"{self!r} advances by (N, {3 * self.n_hidden}), not by {tuple(projected.shape)}")
+        """The next h from a step's x Wx + b, (N, 3H). (See `project`.)"""
+        self._projected(projected)
         return self._cell(projected.copy(), self._state(state, len(projected), projected.dtype))[0]
 
     def backward_state(
@@ -330,15 +331,11 @@ class GRU(Recurrent):
         """h' and m from x Wx + b, which becomes r, z, n in place."""
         H = self.n_hidden
         hWh = h @ self.params["Wh"]
-        a[:, : 2 * H] += hWh[:, : 2 * H]
-        a[:, : 2 * H] *= 0.5
-        squash(a[:, : 2 * H], 0.5)
-        r, z, n = self._split(a)
+        rz, (r, z, n) = a[:, : 2 * H], self._split(a)
+        rz += hWh[:, : 2 * H]
+        rz *= 0.5
+        squash(rz, 0.5)
         m = hWh[:, 2 * H :] + self.params["bh"]
         n += r * m
         squash(n, 1)
         return n + z * (h - n), m
-
-    def _split(self, a: Array) -> list[Array]:
-        """Views of r, z and n, each (N, H)."""
-        return [a[:, k * self.n_hidden : (k + 1) * self.n_hidden] for k in range(3)]

@@ -21,11 +21,10 @@ class Reshape(Rearranging):
 
     def forward(self, x, train=True):
         self.output_shape(x.shape[1:])
-        return x.reshape(len(x), *self.shape), x.shape
+        return x.reshape(len(x), *self.shape), x.shape[1:]
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
-        x_shape = cache
-        return dy.reshape(x_shape) if input_grad else None
+        return dy.reshape(len(dy), *cache) if input_grad else None
 
     def output_shape(self, shape: Shape | None) -> Shape:
         if shape is not None and None not in shape and math.prod(shape) != math.prod(self.shape):
@@ -43,11 +42,10 @@ class Flatten(Rearranging):
     """x (N, ...) -> y (N, M), M the product of the other axes"""
 
     def forward(self, x, train=True):
-        return x.reshape(len(x), -1), x.shape
+        return x.reshape(len(x), -1), x.shape[1:]
 
     def backward(self, dy, cache, param_grads=True, input_grad=True):
-        x_shape = cache
-        return dy.reshape(x_shape) if input_grad else None
+        return dy.reshape(len(dy), *cache) if input_grad else None
 
     def output_shape(self, shape: Shape | None) -> Shape | None:
         return None if shape is None or None in shape else (math.prod(shape),)
