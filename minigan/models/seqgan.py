@@ -256,7 +256,7 @@ def write_step(
     reward: Array,
     baseline: bool = False,
 ) -> Array:
-    """REINFORCE: G makes its words (N, T) more probable by as much as their reward (N, T) says. Returns the loss, 0-d.
+    """REINFORCE: G makes its words (N, T) as much more probable as their reward (N, T) says. Returns its loss, 0-d.
 
     The mean of reward times the gradient of log p is that of the expected reward, for any reward that does not
     depend on theta itself. baseline: what the other sequences got at the same place is taken off; words do not make
