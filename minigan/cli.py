@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from minigan.run import Settings
+    from minigan.run import Run, Settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     from minigan.losses import GAMES
     from minigan.models import MODELS
     from minigan.penalty import KINDS
-    from minigan.run import Settings
+    from minigan.run import WRITERS, Settings
 
     default, dcgan = Settings(), Settings.of("dcgan")
     top = argparse.ArgumentParser(
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     p = add("train", train, "Train a model and leave a folder with its pictures, curves, log and checkpoint.")
-    p.add_argument("model", choices=MODELS, help="which model (minigan models tells about them)")
+    p.add_argument("model", choices=[*MODELS, *WRITERS], help="which model (minigan models tells about them)")
     p.add_argument(
         "--steps",
         type=int,
@@ -77,6 +77,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--clip", type=float, help="cut D's weights to [-CLIP, CLIP] after each step (default off)")
     p.add_argument("--d-steps", type=int, help=f"steps of D for one of G (default {default.d_steps})")
     p.add_argument("--lr-d", type=float, help="D's own learning rate (default: that of --lr)")
+    p.add_argument("--lr-g", type=float, help="seqgan, oracle: G's learning rate in the game")
+    p.add_argument("--mle", type=int, help="seqgan, oracle: steps of maximum likelihood before the game, of --steps")
+    p.add_argument("--pretrain", type=int, help="seqgan, oracle: steps of D alone before the game, of --steps")
+    p.add_argument("--copies", type=int, help="seqgan, oracle: rollouts for each word")
     p.add_argument("--beta1", type=float, help=f"Adam's share of the old mean kept (default {default.beta1})")
     p.add_argument("--beta2", type=float, help=f"and of the old mean square (default {default.beta2})")
     p.add_argument("--optimizer", choices=["adam", "rmsprop"], help=f"of both players (default {default.optimizer})")
@@ -88,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--data",
         help="digits (shipped, the default), mnist (after `minigan data mnist`), or a folder of MNIST's IDX files "
-        "or of pictures (PNG, JPEG, ...)",
+        "or of pictures (PNG, JPEG, ...); seqgan: quatrains (shipped), or a text file with one sample a line",
     )
     p.add_argument(
         "--size", type=int, help="cut a folder's pictures to SIZE x SIZE (default 28; dcgan: 32, 64, 128 too)"
@@ -109,10 +113,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("run", type=Path, help="a run folder")
     p.add_argument("-n", type=int, default=64, help="how many images (default 64)")
     p.add_argument(
-        "-o", "--output", type=Path, default=Path("samples.png"), help=".png or .npz (default samples.png)"
+        "-o", "--output", type=Path, help=".png or .npz (default samples.png); of text, .txt (default: printed)"
     )
     p.add_argument("--seed", type=int, default=0, help="the same seed draws the same images (default 0)")
     p.add_argument("--label", type=int, help="conditional models: draw this class (default: all of them)")
+    p.add_argument("--prompt", default="", help="text: how it begins")
+    p.add_argument("--temperature", type=float, default=1.0, help="text: below 1 bolder, above 1 wilder (default 1)")
     p.add_argument("--interpolate", action="store_true", help="each row walks from one z to another, 8 images a row")
     p.add_argument("--scale", type=int, default=2, help="PNG: each pixel becomes SCALE x SCALE (default 2)")
     p.add_argument("--force", action="store_true", help="overwrite the output file if it exists")
@@ -157,7 +163,8 @@ def train(options: argparse.Namespace) -> None:
     given = _given(options)
     if options.resume and where.exists():
         settings = _resumed(where.settings(), given, where.folder)
-        size, grey = settings.image_shape[0], settings.image_shape[2] == 1
+        shape = settings.image_shape  # of points and words, it has one number
+        size, grey = (shape[0], shape[2] == 1) if len(shape) == 3 else (None, False)
         if options.size not in (None, size) or options.grey > grey:
             raise ValueError(
                 f"The run in {where.folder} draws images {settings.image_shape}: leave --size and --grey out."
@@ -170,7 +177,9 @@ def train(options: argparse.Namespace) -> None:
     images, labels = load_data(settings, size, grey)
     settings = replace(settings, image_shape=images.shape[1:])
     where = run(settings, images, where.folder, labels=labels, resume=options.resume, progress=not options.quiet)
-    pictures = [f"{name}.png" for name in ("samples", "interpolation", "filters", "board", "curves")]
+    pictures = ["samples.txt"] + [
+        f"{name}.png" for name in ("samples", "interpolation", "filters", "board", "curves")
+    ]
     made = [*pictures, "training.gif", "board.gif", "log.csv", "checkpoint.safetensors"]
     print(f"In {where.folder}: " + ", ".join(name for name in made if (where.folder / name).exists()))
 
@@ -181,7 +190,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
     names = [f.name for f in fields(Settings)]
     given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
-    if "data" in given and given["data"] not in ("digits", "mnist"):
+    if "data" in given and given["data"] not in ("digits", "mnist", "quatrains"):
         given["data"] = str(Path(given["data"]).expanduser().resolve())  # a resumed run may start elsewhere
     return given
 
@@ -211,13 +220,13 @@ def _default_folder(model: str, resume: bool) -> Path:
     return newest if resume else free
 
 
-def load_data(
-    settings: Settings, size: int | None = None, grey: bool = False
-) -> tuple[np.ndarray, np.ndarray | None]:
+def load_data(settings: Settings, size: int | None = None, grey: bool = False) -> tuple[np.ndarray, Any]:
     """What a model is trained on, images as below or points in the plane; and labels (M,) where it takes them."""
     from minigan.data import toy
-    from minigan.run import PLANE
+    from minigan.run import PLANE, WRITERS
 
+    if settings.model in WRITERS:
+        return load_words(settings)
     if settings.model in PLANE:
         if settings.data != "digits":
             raise ValueError(f"{settings.model} brings its own points: leave --data out.")
@@ -228,6 +237,28 @@ def load_data(
     if labels is None:
         raise ValueError(f"{settings.model} needs labelled images: digits, mnist, or a folder of MNIST's IDX files.")
     return images, labels
+
+
+def load_words(settings: Settings) -> tuple[np.ndarray, Any]:
+    """Sequences (M, T) to train a writer on, and what stands beside them (`minigan.writing.Corpus`)."""
+    from minigan.backend import rng, to_host
+    from minigan.data import load_quatrains, load_text
+    from minigan.models.seqgan import oracle
+    from minigan.writing import Corpus
+
+    if settings.model == "oracle":
+        if settings.data != "oracle":
+            raise ValueError("The oracle writes its own text: leave --data out.")
+        truth = oracle(rng(1))  # the same for every run
+        words = to_host(truth.write(rng((settings.seed, 7)), 12_000, 20))
+        return words[:10_000], Corpus(words[10_000:], oracle=truth)
+    if settings.data == "quatrains":
+        words, vocabulary = load_quatrains("train")
+        return words, Corpus(load_quatrains("test")[0], vocabulary)
+    words, vocabulary = load_text(settings.data)
+    order = np.random.default_rng(settings.seed).permutation(len(words))
+    held_out = max(1, len(words) // 10)
+    return words[order[held_out:]], Corpus(words[order[:held_out]], vocabulary)
 
 
 def load_images(data: str, size: int | None = None, grey: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
@@ -262,18 +293,20 @@ def sample(options: argparse.Namespace) -> None:
     from minigan.backend import rng, to_host
     from minigan.files import write_whole
     from minigan.models import ConditionalGAN
-    from minigan.run import Run
+    from minigan.run import WRITERS, Run
     from minigan.training import drawn
 
     if options.n < 1:
         raise ValueError(f"-n is a number of at least 1, but got {options.n}.")
+    if (where := Run(options.run)).settings().model in WRITERS:
+        write(options, where)
+        return
+    options.output = options.output or Path("samples.png")
     if options.output.suffix not in (".png", ".npz"):
         raise ValueError(f"The output ends in .png or .npz, but got {options.output}.")
     if options.output.exists() and not options.force:
         raise ValueError(f"{options.output} exists already: choose another -o, or add --force to overwrite it.")
     _use(options.backend)
-    where = Run(options.run)
-    where.settings()
     model, facts = where.load()
     random = rng(options.seed)
     given = {} if options.label is None else {"label": options.label}
@@ -286,7 +319,12 @@ def sample(options: argparse.Namespace) -> None:
     images = drawn(model.G, z)[: options.n]
     labels = {"labels": to_host(z[1])[: options.n]} if isinstance(z, tuple) else {}
     z = to_host(z[0] if isinstance(z, tuple) else z)[: options.n]
-    if options.output.suffix == ".npz":
+    if images.ndim == 2 and options.output.suffix == ".png":  # points in the plane
+        from minigan.data import toy
+
+        density = getattr(toy, where.settings().model)().density
+        viz.density_2d(density, images, options.output, title=f"{options.n} points, and the density they are to have")
+    elif options.output.suffix == ".npz":
         import io
 
         file = io.BytesIO()
@@ -295,7 +333,37 @@ def sample(options: argparse.Namespace) -> None:
     else:
         columns = 8 if options.interpolate else None
         viz.save_grid(images, options.output, columns=columns, scale=options.scale, value_range=model.pixels)
-    print(f"{options.n} images of {where.folder} (step {facts['step']:,}) in {options.output}")
+    kind = "points" if images.ndim == 2 else "images"
+    print(f"{options.n} {kind} of {where.folder} (step {facts['step']:,}) in {options.output}")
+
+
+def write(options: argparse.Namespace, where: Run) -> None:
+    """Texts of a run, printed, or one after another in a file."""
+    from minigan.backend import rng, to_host
+    from minigan.files import write_whole
+    from minigan.gallery import readable
+
+    if options.output is not None and options.output.suffix != ".txt":
+        raise ValueError(f"Text is written to a .txt file, but got {options.output}.")
+    if options.output is not None and options.output.exists() and not options.force:
+        raise ValueError(f"{options.output} exists already: choose another -o, or add --force to overwrite it.")
+    _use(options.backend)
+    G, vocabulary, facts = where.load_writer()
+    if vocabulary is None and options.prompt:
+        raise ValueError("The oracle's words are numbers, and take no prompt: leave --prompt out.")
+    length, prompt = facts["length"], vocabulary.encode(options.prompt) if options.prompt else np.zeros(0, np.int64)
+    if len(prompt) > length:
+        raise ValueError(f"The prompt has {len(prompt)} tokens, but this run writes texts of {length}.")
+    words = G.write(
+        rng(options.seed), options.n, length, np.tile(prompt, (options.n, 1)), temperature=options.temperature
+    )
+    shown = lambda row: " ".join(map(str, row)) if vocabulary is None else readable(vocabulary.decode(row))
+    texts = "\n\n".join(map(shown, to_host(words))) + "\n"
+    if options.output is None:
+        print(texts, end="")
+    else:
+        write_whole(options.output, texts.encode())
+        print(f"{options.n} texts of {where.folder} (step {facts['step']:,}) in {options.output}")
 
 
 # ---- models, data, info, check -----------------------------------------------------------------------------------

@@ -24,22 +24,26 @@ from typing import Any
 import numpy as np
 
 from minigan import __version__, checkpoint, losses
-from minigan.backend import rng, to_host
+from minigan.backend import rng
 from minigan.data import toy
+from minigan.data.text import Vocabulary
 from minigan.files import write_whole
-from minigan.layers import Conv
-from minigan.models import GAN, MODELS, ConditionalGAN
-from minigan.network import Network
+from minigan.gallery import ImageGallery, frames_at, gallery_of
+from minigan.models import GAN, MODELS
+from minigan.models.seqgan import Writer
 from minigan.optim import Adam, RMSProp
 from minigan.penalty import KINDS
 from minigan.plane import PlaneTraining
-from minigan.training import MEASURES, Training, load_network
+from minigan.training import Training, load_network
 from minigan.workers import usable
+from minigan.writing import WritingTraining
 
 LOG_EVERY = 10  # steps; only then do numbers cross from the device to the host
-FRAMES = 60  # pictures kept for training.gif
-COLUMNS = ("step", *MEASURES)
 PLANE = ("ring", "grid")  # models of points in the plane, each named as its data
+WRITERS = {  # models of text: what their networks are made with
+    "seqgan": {"features": 64, "hidden": 128, "filters": {1: 50, 2: 100, 3: 100, 4: 50, 5: 100, 10: 50}},
+    "oracle": {"features": 32, "hidden": 32, "filters": {1: 50, 2: 100, 3: 100, 4: 100, 5: 100, 10: 50, 20: 50}},
+}
 GAMES = {game.name: game for game in losses.GAMES}
 # D's loss when it can tell nothing apart, a line in curves.png: D(x) = 1/2, logit 0 for hinge, 1/2 for least squares
 REFERENCES = {"minimax": math.log(4), "non_saturating": math.log(4), "hinge": 2.0, "least_squares": 0.25}
@@ -54,6 +58,16 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     # small batches and a high rate, for many useful steps in few minutes
     "conditional": {"steps": 2500, "lr": 1e-3, "loss": "hinge", "every": 250, "workers": 2},
     "conditional-joined": {"steps": 2500, "lr": 1e-3, "loss": "hinge", "every": 250, "workers": 2},
+    "seqgan": {
+        "data": "quatrains",
+        **{"steps": 2600, "mle": 2300, "pretrain": 200, "every": 250, "lr": 5e-3, "lr_g": 1e-3, "lr_d": 1e-3},
+        **{"d_steps": 3, "average": 0.0, "loss": "non_saturating"},
+    },
+    "oracle": {
+        "data": "oracle",
+        **{"steps": 8700, "mle": 8000, "pretrain": 600, "every": 500, "lr": 1e-2, "lr_g": 1e-2, "lr_d": 1e-4},
+        **{"d_steps": 15, "copies": 16, "average": 0.0, "loss": "non_saturating"},
+    },
     "ring": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
     "grid": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
     "dcgan": {"steps": 1500, "batch": 32, "lr": 1e-3, "loss": "non_saturating", "every": 250, "workers": 2},
@@ -64,7 +78,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 class Settings:
     """What makes a run this run; kept in its config.json. image_shape: (H, W, C) of the data.
 
-    lr_d: D's own learning rate, where it has one. penalty: "none", or one of minigan.penalty. clip: 0 for none.
+    lr_d: D's own learning rate, where it has one; lr_g: a writer's G's in the game, after maximum likelihood.
+    mle, pretrain: a writer's first steps, and those of its D alone; copies: rollouts for each word.
+    penalty: "none", or one of minigan.penalty. clip: 0 for none.
     """
 
     model: str = "mlp"
@@ -87,6 +103,10 @@ class Settings:
     clip: float = 0.0
     penalty: str = "none"
     penalty_weight: float = 10.0
+    lr_g: float | None = None
+    mle: int = 0
+    pretrain: int = 0
+    copies: int = 4
 
     @classmethod
     def of(cls, model: str, **given: Any) -> Settings:
@@ -100,8 +120,14 @@ class Settings:
             return MODELS[self.model](random)
         return MODELS[self.model](random, image_shape=self.image_shape)
 
-    def train(self, data: Any, labels: Any = None) -> Training:
-        """The training, at its beginning, on the data (M, ...) and the labels (M,) where the model takes them."""
+    def train(self, data: Any, labels: Any = None) -> Any:
+        """The training, at its beginning, on the data (M, ...); labels: of images, (M,), or a writer's Corpus."""
+        if self.model in WRITERS:
+            size = labels.oracle.vocabulary if labels.oracle is not None else len(labels.vocabulary)
+            names = ("mle", "pretrain", "batch", "lr", "d_steps", "copies", "seed")
+            options = {name: getattr(self, name) for name in names} | WRITERS[self.model]
+            rates = {"lr_game": self.lr_g or self.lr, "lr_d": self.lr_d or self.lr}
+            return WritingTraining(data, labels, size, **options, **rates)
         random = rng(self.seed)
         names = ("batch", "lr", "lr_d", "seed", "average", "workers", "d_steps", "clip", "penalty_weight")
         options = {name: getattr(self, name) for name in names}
@@ -115,8 +141,8 @@ class Settings:
         return Training(self.build(random), data, labels=labels, **options)
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS:
-            raise ValueError(f'There is no model "{self.model}"; there are {", ".join(MODELS)}.')
+        if self.model not in MODELS and self.model not in WRITERS:
+            raise ValueError(f'There is no model "{self.model}"; there are {", ".join([*MODELS, *WRITERS])}.')
         if self.loss not in GAMES:
             raise ValueError(f'There is no loss "{self.loss}"; there are {", ".join(GAMES)}.')
         object.__setattr__(self, "image_shape", tuple(self.image_shape))  # JSON has lists only
@@ -130,9 +156,14 @@ class Settings:
                 "first WGAN."
             )
         self._require(("clip", "penalty_weight"), lambda value: 0 <= value < math.inf, "a number of at least 0")
-        self._require(("steps", "batch", "every", "workers", "d_steps"), lambda value: value >= 1, "at least 1")
+        self._require(
+            ("steps", "batch", "every", "workers", "d_steps", "copies"), lambda value: value >= 1, "at least 1"
+        )
         self._require(("beta1", "beta2"), lambda value: 0 <= value < 1, "a number from 0 to below 1")
-        self._require(("lr", "lr_d"), lambda value: value is None or 0 < value < math.inf, "a positive number")
+        self._require(("mle", "pretrain"), lambda value: value >= 0, "at least 0")
+        self._require(
+            ("lr", "lr_d", "lr_g"), lambda value: value is None or 0 < value < math.inf, "a positive number"
+        )
         if not 0 <= self.average < 1:
             raise ValueError(f"--average is a number from 0 (none) to below 1, but got {self.average}.")
         if self.seed < 0:
@@ -192,20 +223,31 @@ class Run:
         load_network(model.D, "D", arrays)
         return model, facts
 
+    def load_writer(self) -> tuple[Writer, Vocabulary | None, dict[str, Any]]:
+        """The writer of the last checkpoint, its vocabulary (None for the oracle's game), and the facts."""
+        arrays, facts = checkpoint.load(self.checkpoint)
+        file = self.folder / "vocabulary.txt"
+        vocabulary = Vocabulary.load(file) if file.exists() else None
+        size, features = arrays["G.0.W"].shape
+        G = Writer(size, features, arrays["G.1.Wh"].shape[0], rng=rng(0))
+        load_network(G, "G", arrays)
+        return G, vocabulary, facts
+
 
 def run(
     settings: Settings,
     images: np.ndarray,
     out: str | os.PathLike,
     *,
-    labels: np.ndarray | None = None,
+    labels: Any = None,
     resume: bool = False,
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> Run:
     """Train into the folder `out`, or go on with the run that is there.
 
-    images: uint8 (M, H, W, C), with labels (M,) for a conditional model; or points (M, 2), for a model of the plane.
+    images: uint8 (M, H, W, C), with labels (M,) for a conditional model; points (M, 2), for a model of the plane; or
+    words (M, T) and, as labels, a Corpus, for one that writes.
     Leaves samples.png, interpolation.png, training.gif, curves.png, log.csv, config.json, checkpoint.safetensors and
     frames/, and filters.png where D begins with a convolution; of points, board.png and board.gif instead of samples.
     A checkpoint is written every `settings.every` steps, at the end, and on Ctrl-C. Raises TrainingError.
@@ -224,13 +266,15 @@ def run(
         say(f"{out} has no checkpoint yet: starting from the beginning.")
     where.prepare(settings)
     rows = [row for row in read_log(where.log) if row["step"] <= training.step] if resume else []
+    gallery = gallery_of(training, where.folder, settings.steps, REFERENCES.get(settings.loss))
     frame_steps = frames_at(settings.steps)
     if training.step == 0:
-        _save_frame(where, training)
+        _frame(where, training, gallery)
 
     bar = tqdm(
         total=settings.steps, initial=training.step, unit="step", disable=not progress, smoothing=0.05, leave=True
     )
+    told = (lambda text: bar.write(text)) if progress else say  # above the bar, not through it
     try:
         with _StopSignal() as stop, bar, np.errstate(all="ignore"):  # numbers that overflow are reported below
             while training.step < settings.steps and not stop:
@@ -238,23 +282,30 @@ def run(
                 bar.update()
                 if training.step % LOG_EVERY == 0 or training.step == settings.steps:
                     rows.append(training.measures())
-                    bar.set_postfix_str(_brief(rows[-1]), refresh=False)
+                    bar.set_postfix_str(gallery.brief(rows[-1]), refresh=False)
                     _stop_if_diverged(rows[-1], where)
                 if training.step in frame_steps:
-                    _save_frame(where, training)
+                    _frame(where, training, gallery)
                 if training.step % settings.every == 0 or training.step == settings.steps:
-                    _save(where, training, rows)
+                    _save(where, training, gallery, rows, told)
             if stop:
-                _save(where, training, rows)
+                _save(where, training, gallery, rows, told)
     finally:
         if training.workers is not None:
             training.workers.stop()
     if stop:
         say(f"Stopped at step {training.step:,}; nothing is lost. To go on: {resume_command(settings, out)}")
-    draw_pictures(where, settings, rows)
-    if isinstance(training, PlaneTraining):
-        training.board.animate(where.folder / "board.gif")
+    gallery.finish(rows)
     return where
+
+
+def _frame(where: Run, training: Any, gallery: ImageGallery) -> None:
+    try:
+        gallery.frame()
+    except FloatingPointError:
+        raise _diverged(training.step, where) from None
+    except OSError as error:
+        raise _cannot_write(where, error) from None
 
 
 def keep_memory() -> None:
@@ -272,11 +323,6 @@ def resume_command(settings: Settings, out: str | os.PathLike) -> str:
     return f"minigan train {settings.model} --out {out} --resume"
 
 
-def frames_at(steps: int) -> set[int]:
-    """The steps after which a frame is kept: close together at first, where the pictures change fast."""
-    return {round(steps * (k / FRAMES) ** 1.5) for k in range(FRAMES + 1)}
-
-
 def read_log(path: Path) -> list[dict[str, float]]:
     """The rows of a log.csv; a last line that a stop has cut short is left out."""
     if not path.exists():
@@ -285,94 +331,29 @@ def read_log(path: Path) -> list[dict[str, float]]:
     with open(path, newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             try:
-                rows.append({name: int(row[name]) if name == "step" else float(row[name]) for name in COLUMNS})
-            except (KeyError, TypeError, ValueError):
+                rows.append({name: int(value) if name == "step" else float(value) for name, value in row.items()})
+            except (TypeError, ValueError):
                 break
     return rows
 
 
-def draw_pictures(where: Run, settings: Settings, rows: list[dict[str, float]]) -> None:
-    """curves.png from the log, and training.gif from the frames, up to the last step of the log."""
-    from PIL import Image
-
-    from minigan import viz
-
-    if rows:
-        reference = REFERENCES.get(settings.loss)
-        viz.curves({name: np.array([row[name] for row in rows]) for name in COLUMNS}, where.folder / "curves.png",
-                   reference=reference)  # fmt: skip
-    last = rows[-1]["step"] if rows else 0
-    steps = [step for step in sorted(frames_at(settings.steps)) if step <= last and _frame(where, step).exists()]
-    frames = [np.asarray(Image.open(_frame(where, step))) for step in steps]
-    if len(frames) > 1:
-        viz.save_animation(frames, where.folder / "training.gif", [f"step {step:,}" for step in steps])
-
-
-def _frame(where: Run, step: int) -> Path:
-    return where.frames / f"step_{step:06d}.png"
-
-
-def _save_frame(where: Run, training: Training) -> None:
-    from minigan import viz
-
-    if isinstance(training, PlaneTraining):
-        return  # the board shows every moment, and is drawn at the end
-    large = max(training.model.image_shape[:2]) > 32  # of these, fewer: or training.gif has room for three frames
-    images, columns = _samples(training, 16 if large else 64)
-    if not np.isfinite(images).all():
-        raise _diverged(training.step, where)
-    try:
-        viz.save_grid(images, _frame(where, training.step), columns, value_range=training.model.pixels)
-    except OSError as error:
-        raise _cannot_write(where, error) from None
-
-
-def _save(where: Run, training: Training, rows: list[dict[str, float]]) -> None:
+def _save(
+    where: Run, training: Any, gallery: ImageGallery, rows: list[dict[str, float]], say: Callable[[str], None]
+) -> None:
     """The log, the samples and the checkpoint. The checkpoint comes last: what it counts is on the disk by then."""
-    from minigan import viz
-
     arrays, facts = training.state()
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise _diverged(training.step, where)
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, gallery.columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({k: v if k == "step" else f"{v:.9g}" for k, v in row.items()} for row in rows)
+    writer.writerows({k: row[k] if k == "step" else f"{row[k]:.9g}" for k in gallery.columns} for row in rows)
     try:
         write_whole(where.log, text.getvalue().encode())
-        if isinstance(training, PlaneTraining):
-            training.board.draw(where.folder / "board.png")
-            checkpoint.save(where.checkpoint, arrays, facts)
-            return
-        walks = training.interpolate(8, 8), 8
-        for name, (images, columns) in (("samples", _samples(training, 64)), ("interpolation", walks)):
-            path = where.folder / f"{name}.png"
-            viz.save_grid(images, path, columns=columns, scale=2, value_range=training.model.pixels)
-        if (filters := first_filters(training.D)) is not None:
-            viz.save_grid(filters, where.folder / "filters.png", scale=4)
+        gallery.save(rows, say)
         checkpoint.save(where.checkpoint, arrays, facts)
     except OSError as error:
         raise _cannot_write(where, error) from None
-
-
-def _samples(training: Training, n: int) -> tuple[np.ndarray, int]:
-    """What a frame shows, and in how many columns: a column for each class where the model knows classes."""
-    if isinstance(training.model, ConditionalGAN):
-        return training.table(n // 8), training.model.classes
-    return training.sample(n), math.isqrt(n)
-
-
-def first_filters(D: Network) -> np.ndarray | None:
-    """What D's first convolution looks for, (O, k, k, I), each filter stretched to [-1, 1]; None without one.
-
-    Where images have neither one channel nor three, the first channel alone.
-    """
-    layer = next((layer for layer in D.layers if layer.params), None)
-    if not isinstance(layer, Conv) or len(layer.windows.kernel) != 2:
-        return None
-    W = to_host(layer.params["W"]).transpose(3, 0, 1, 2)  # (k, k, I, O) -> (O, k, k, I)
-    W = W if W.shape[-1] in (1, 3) else W[..., :1]
-    return W / abs(W).max(axis=(1, 2, 3), keepdims=True).clip(min=1e-12)
 
 
 def _cannot_write(where: Run, error: OSError) -> TrainingError:
@@ -397,10 +378,6 @@ def _last_good(where: Run) -> str:
         return f"the last good checkpoint, of step {facts['step']:,}, is kept"
     except checkpoint.CheckpointError:
         return "there is no checkpoint yet"
-
-
-def _brief(row: dict[str, float]) -> str:
-    return "D {d_loss:.2f}  G {g_loss:.2f}  D(x) {d_real:.2f}  D(G(z)) {d_fake:.2f}".format(**row)
 
 
 class _StopSignal:

@@ -31,11 +31,13 @@ FLOORS = {
     "torch_twin": 4,
     "bench": 5,
     "dynamics": 5,
+    "writing": 6,
     "board": 6,
     "plane": 7,
-    "run": 8,
-    "cli": 9,
-    "__main__": 10,
+    "gallery": 8,
+    "run": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 
 

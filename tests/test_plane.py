@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from minigan import checkpoint
+from minigan import checkpoint, cli
 from minigan.data import toy
 from minigan.run import Run, Settings, TrainingError, run
 
@@ -51,6 +51,21 @@ def test_a_checkpoint_of_another_model_is_refused_and_nothing_changes(tmp_path):
     with pytest.raises(checkpoint.CheckpointError, match=r"G\.0\.W has shape \(1, 64\)"):
         training.load(arrays, facts)
     assert np.array_equal(training.G.theta, before)
+
+
+def test_the_command_line_goes_on_and_draws_points(tmp_path, capsys):
+    def call(*arguments):
+        return cli.main([str(a) for a in arguments])
+
+    few, run = ("--batch", 8, "--quiet", "--out", tmp_path / "run"), tmp_path / "run"
+    assert call("train", "ring", "--steps", 4, *few) == 0
+    assert call("train", "ring", "--steps", 6, "--resume", "--quiet", "--out", run) == 0
+    assert call("sample", run, "-n", 20, "-o", tmp_path / "points.png") == 0
+    assert call("sample", run, "-n", 20, "-o", tmp_path / "points.npz") == 0
+    assert np.load(tmp_path / "points.npz")["images"].shape == (20, 2)
+    assert "20 points of" in capsys.readouterr().out
+    assert call("train", "grid", "--data", "mnist", "--quiet", "--out", tmp_path / "x") == 1
+    assert "brings its own points" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", [{"clip": 0.1}, {"average": 0.9}, {"workers": 2}])

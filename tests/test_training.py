@@ -26,9 +26,9 @@ from minigan.layers import BatchNorm, ShapeError
 from minigan.models import GAN, MODELS, dcgan, mlp, mlp_sigmoid
 from minigan.models.mlp import chain
 from minigan.network import Sequential
-from minigan.run import COLUMNS, PLANE, Run, Settings, TrainingError, read_log, run
+from minigan.run import PLANE, Run, Settings, TrainingError, read_log, run
 from minigan.steps import d_step, stacked_d_step
-from minigan.training import Training, train
+from minigan.training import MEASURES, Training, train
 
 SMALL = Settings(model="mlp-sigmoid", steps=40, batch=16, every=10)
 
@@ -66,7 +66,7 @@ def test_train_gives_the_state_after_each_step(images):
         assert {"d_value", "g_value", "g_cache", "dx_fake"} <= state.trace.keys()
         seen.append((state.step, state.measures()))
     assert [step for step, _ in seen] == [1, 2, 3]
-    assert seen[-1][1].keys() == set(COLUMNS)
+    assert seen[-1][1].keys() == {"step", *MEASURES}
 
 
 def test_real_batches_are_scaled_to_the_models_pixels_and_visit_every_image_once_an_epoch(images):

@@ -18,6 +18,7 @@ from minigan.viz.figures import (
     curves,
     density_2d,
     error_maps,
+    word_curves,
 )
 from minigan.viz.grids import SEPARATOR, grid, save_animation, save_grid
 
@@ -41,4 +42,5 @@ __all__ = [
     "pixels",
     "save_animation",
     "save_grid",
+    "word_curves",
 ]

@@ -89,6 +89,49 @@ def curves(
     return _finish(figure, path)
 
 
+def word_curves(log: Mapping[str, np.ndarray], path: str | os.PathLike | None = None) -> Figure:
+    """Draw a SeqGAN's run over the step: likelihoods, D's loss, the reward; its three phases parted by lines.
+
+    log        columns (T,): step, phase (0, 1, 2), nll of the training batch, nll_test, nll_oracle (all 0: none),
+               d_loss, reward. Returns the figure; writes a PNG where a path is given.
+    """
+    step, phase = np.asarray(log["step"]), np.asarray(log["phase"])
+    panels: list[tuple[str, list[tuple[str, str, np.ndarray]]]] = [
+        (
+            "Negative log-likelihood of a word, in nats",
+            [("nll", "training batch", phase == 0), ("nll_test", "held-out text", phase >= 0)],
+        ),
+        ("D's loss; log 4 when it can tell nothing", [("d_loss", "discriminator", np.asarray(log["d_loss"]) != 0)]),
+        ("Mean verdict on G's texts", [("reward", "reward", phase == 2)]),
+    ]
+    if np.any(log["nll_oracle"]):
+        panels.insert(1, ("Of G's text under the oracle", [("nll_oracle", "NLL_oracle", phase >= 0)]))
+    panels = [panel for panel in panels if any(shown.any() for _, _, shown in panel[1])]
+    figure = _figure(7.2, 0.6 + 1.8 * len(panels))
+    all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (title, lines) in zip(all_axes, panels):
+        _tidy(axes, title)
+        for (column, label, shown), colour, dash in zip(lines, (BLUE, ORANGE), ("-", (0, (4, 1.2)))):
+            axes.plot(
+                step[shown],
+                np.asarray(log[column])[shown],
+                color=colour,
+                linestyle=dash,
+                linewidth=1.2,
+                label=label,
+                marker="." if shown.sum() < 30 else None,
+            )
+        for later in (1, 2):
+            if (phase == later).any():
+                axes.axvline(step[phase == later][0], color=FAINT, linewidth=0.9, linestyle=":")
+        if column == "d_loss":
+            _level(axes, math.log(4), "log 4")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8)
+    all_axes[-1].set_xlabel("step; dotted: D alone begins, the game begins", fontsize=9, color=INK)
+    all_axes[-1].xaxis.set_major_formatter("{x:,.0f}")
+    return _finish(figure, path)
+
+
 def density_2d(
     density: np.ndarray | Callable[[np.ndarray], np.ndarray],
     samples: np.ndarray,

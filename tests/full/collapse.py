@@ -38,7 +38,7 @@ METHODS = {
 }
 STEPS = {  # of G
     "ring": {"GAN": 3000, "PacGAN2": 3000, "minibatch std": 3000, "WGAN-GP": 2000},
-    "grid": {"GAN": 5000, "PacGAN2": 5000, "minibatch std": 5000, "WGAN-GP": 6000},
+    "grid": {"GAN": 10_000, "PacGAN2": 10_000, "minibatch std": 5000, "WGAN-GP": 6000},
 }
 
 

@@ -1,0 +1,171 @@
+"""The training of SeqGAN: maximum likelihood first, then D alone, then the game; one step after another.
+
+N sequences a batch, T words each, M sequences of real text.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigan import losses
+from minigan.backend import Array, rng, rng_state, set_rng_state, to_device, to_host
+from minigan.checkpoint import CheckpointError
+from minigan.data.text import Vocabulary
+from minigan.models.seqgan import Reader, Writer, probability_real, read_step, rewards, write_step
+from minigan.optim import Adam
+from minigan.training import load_network, network_arrays
+
+LOOK = 256  # held-out sequences whose likelihood is taken for the log
+PHASES = ("maximum likelihood", "D alone", "the game")
+
+
+class Corpus(NamedTuple):
+    """What there is beside the training sequences: held-out ones (M, T); the words, or the oracle that made them."""
+
+    test: np.ndarray
+    vocabulary: Vocabulary | None = None
+    oracle: Writer | None = None
+
+
+class WritingTraining:
+    """Everything that the next step depends on: G and D, their optimizers, the text, the noise, the step.
+
+    words (M, T) integers below `vocabulary`. Steps 1 to `mle` raise the likelihood of real text; the next `pretrain`
+    ones teach D to tell it from G's; from then on, G writes N sequences and is rewarded for each word by D's verdict
+    on `copies` rollouts, and D reads `d_steps` batches. Each of the three has its own Adam.
+    constant: a control, where every reward is 1/2, and so nothing that D knows reaches G.
+    """
+
+    workers = None
+
+    def __init__(
+        self,
+        words: np.ndarray,
+        corpus: Corpus,
+        vocabulary: int,
+        *,
+        mle: int,
+        pretrain: int,
+        features: int = 32,
+        hidden: int = 32,
+        filters: dict[int, int] | None = None,
+        batch: int = 64,
+        lr: float = 0.01,
+        lr_game: float = 0.01,
+        lr_d: float = 1e-3,
+        d_steps: int = 3,
+        copies: int = 4,
+        baseline: bool = True,
+        constant: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if not 0 < batch <= len(words):
+            raise ValueError(f"A batch of {batch} cannot be taken from {len(words)} sequences.")
+        self.words, self.corpus, self.mle, self.pretrain = words, corpus, mle, pretrain
+        self.batch, self.d_steps, self.copies, self.seed = batch, d_steps, copies, seed
+        self.baseline, self.constant = baseline, constant
+        self.rng = rng(seed)
+        self.G = Writer(vocabulary, features, hidden, rng=self.rng)
+        self.D = Reader(vocabulary, filters=filters, rng=self.rng)
+        # the paper clips at a norm of 5 and uses Adam's usual 0.9
+        self.optimizers = {
+            "MLE": Adam(self.G, lr, 0.9, clip=5.0),
+            "G": Adam(self.G, lr_game, 0.9, clip=5.0),
+            "D": Adam(self.D, lr_d, 0.9),
+        }
+        self.step = 0
+        self.last = {"nll": 0.0, "d_loss": 0.0, "reward": 0.0}  # what a phase does not compute keeps its last value
+        self._epoch, self._order = -1, np.arange(0)
+
+    @property
+    def length(self) -> int:
+        """T, the words of a sequence."""
+        return self.words.shape[1]
+
+    @property
+    def phase(self) -> int:
+        """0, 1 or 2: that of the next step."""
+        return (self.step >= self.mle) + (self.step >= self.mle + self.pretrain)
+
+    def real_batch(self) -> Array:
+        """The sequences of the next step: each epoch has its order, given by seed and epoch."""
+        epoch, place = divmod(self.step, len(self.words) // self.batch)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng((self.seed, epoch)).permutation(len(self.words))
+        return to_device(self.words[self._order[place * self.batch : (place + 1) * self.batch]])
+
+    def advance(self) -> None:
+        """One step of the phase it falls into."""
+        if self.phase == 0:
+            self.G.zero_grad()
+            self.last["nll"] = self.G.learn(self.real_batch())
+            self.optimizers["MLE"].step()
+        elif self.phase == 1:
+            self._read()
+        else:
+            written = self.G.write(self.rng, self.batch, self.length)
+            judge = (lambda words: 0.5 + 0.0 * words[:, 0]) if self.constant else probability_real(self.D)
+            reward = rewards(self.G, judge, self.rng, written, self.copies)
+            write_step(self.G, self.optimizers["G"], written, reward, self.baseline and not self.constant)
+            self.last["reward"] = reward[:, -1].mean()
+            for _ in range(self.d_steps):
+                self._read()
+        self.step += 1
+
+    def _read(self) -> None:
+        rows = np.random.default_rng((self.seed, self.step, 1)).integers(0, len(self.words), self.batch)
+        written = self.G.write(self.rng, self.batch, self.length)
+        real = to_device(self.words[rows])
+        self.last["d_loss"] = read_step(self.D, self.optimizers["D"], losses.non_saturating, real, written, 0.2)
+
+    def sample(self, n: int, seed: int = 1, temperature: float = 1.0) -> np.ndarray:
+        """n sequences that G writes, on the host, (n, T)."""
+        return to_host(self.G.write(rng((self.seed, seed)), n, self.length, temperature=temperature))
+
+    def measures(self) -> dict[str, float]:
+        """The last step in numbers on the host. All nll are means over words, in nats.
+
+        nll: of the batch, under G; nll_test: of held-out text; nll_oracle: of G's text under the oracle, where there
+        is one, else 0; d_loss: D's; reward: D's mean verdict on whole sequences.
+        """
+        row = {"step": self.step, "phase": float(self.phase), **{k: float(to_host(v)) for k, v in self.last.items()}}
+        row["nll_test"] = float(-to_host(self.G.log_likelihood(self.corpus.test[:LOOK]).mean()))
+        written = None if self.corpus.oracle is None else self.sample(LOOK)
+        oracle = self.corpus.oracle
+        row["nll_oracle"] = 0.0 if oracle is None else float(-to_host(oracle.log_likelihood(written).mean()))
+        return row
+
+    def brief(self, row: dict[str, float]) -> str:
+        """For the progress bar."""
+        oracle = "" if self.corpus.oracle is None else f"  oracle {row['nll_oracle']:.3f}"
+        return f"{PHASES[self.phase]}: NLL test {row['nll_test']:.3f}{oracle}  D {row['d_loss']:.2f}"
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays and facts for a checkpoint."""
+        arrays = network_arrays(self.G, "G") | network_arrays(self.D, "D")
+        facts = {"step": self.step, "rng": rng_state(self.rng), "model": "seqgan", "length": self.length}
+        facts["last"] = {name: float(to_host(value)) for name, value in self.last.items()}
+        for who, optimizer in self.optimizers.items():
+            kept = optimizer.state()
+            facts[f"{who}_optimizer.steps"] = kept.pop("steps")
+            arrays |= {f"{who}_optimizer.{name}": to_host(moment) for name, moment in kept.items()}
+        return arrays, facts
+
+    def load(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        """Go on from a checkpoint. Raises CheckpointError when it is another model's; then nothing has changed."""
+        expected, _ = self.state()
+        for name in sorted(expected.keys() | arrays.keys()):
+            if name not in arrays or name not in expected or arrays[name].shape != expected[name].shape:
+                raise CheckpointError(
+                    f"This checkpoint is not of this SeqGAN: {name} is missing, or of another size."
+                )
+        load_network(self.G, "G", arrays)
+        load_network(self.D, "D", arrays)
+        for who, optimizer in self.optimizers.items():
+            moments = {name: arrays[f"{who}_optimizer.{name}"] for name in optimizer.moments}
+            optimizer.load({"steps": facts[f"{who}_optimizer.steps"], **moments})
+        set_rng_state(self.rng, facts["rng"])
+        self.step, self.last = facts["step"], dict(facts["last"])
