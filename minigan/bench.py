@@ -39,6 +39,7 @@ from minigan.layers import BatchNorm, Conv, ConvTranspose, Dense, Flatten, Layer
 from minigan.layers import dcgan as normal
 from minigan.layers.base import Shape
 from minigan.losses import non_saturating, wasserstein
+from minigan.models.seqgan import Writer
 from minigan.network import Sequential
 from minigan.optim import Adam
 from minigan.penalty import gradient_penalty
@@ -315,6 +316,93 @@ def in_torch(
     return two_players(start, put, real, noise, step_D, step_G, gradients)
 
 
+# ---- a writer: maximum likelihood of words (N, T), one LSTM --------------------------------------------------------
+
+
+class WriterSizes(NamedTuple):
+    vocabulary: int
+    features: int
+    hidden: int
+    length: int
+
+
+def writer_flop(s: WriterSizes, batch: int) -> float:
+    each = 4 * s.hidden * (s.features + s.hidden) + s.hidden * s.vocabulary
+    return 3 * 2.0 * batch * s.length * each  # forward, dW, dx
+
+
+def writer_start(s: WriterSizes, batch: int) -> Start:
+    words = np.random.default_rng(0).integers(0, s.vocabulary, (2048, s.length))
+    net = Writer(s.vocabulary, s.features, s.hidden, rng=rng(0))
+    return {
+        "words": words,
+        "first.words": words[:batch],
+        **{f"G.{key}": to_host(p) for key, p in net.params.items()},
+    }
+
+
+def writer_in_minigan(s: WriterSizes, start: Start, batch: int, device: str) -> dict[str, Player]:
+    words, r = to_device(start["words"].astype("int64")), np.random.default_rng(1)
+    net = Writer(s.vocabulary, s.features, s.hidden, rng=rng(0)).astype(start["G.0.W"].dtype)
+    for key, p in net.params.items():
+        p[...] = to_device(start[f"G.{key}"])
+    net.changed()
+    adam = Adam(net, 1e-3, 0.9)
+
+    def step(some):
+        net.zero_grad()
+        net.learn(some)
+        adam.step()
+
+    gradients = lambda: {key: to_host(g).copy() for key, g in net.grads.items()}
+    draw = lambda: (words[to_device(r.integers(0, len(words), batch))],)
+    return {"G": Player((words[:batch],), draw, step, gradients)}
+
+
+def writer_in_torch(s: WriterSizes, start: Start, batch: int, device: str, best: bool) -> dict[str, Player]:
+    import torch
+    from torch import nn
+
+    words = torch.from_numpy(start["words"].astype("int64")).to(device)
+    dtype = torch.from_numpy(start["G.0.W"]).dtype
+    embedding, lstm = nn.Embedding(s.vocabulary, s.features), nn.LSTM(s.features, s.hidden, batch_first=True)
+    net = nn.ModuleList([embedding, lstm, nn.Linear(s.hidden, s.vocabulary)]).to(device, dtype)
+    out, loss = net[2], nn.CrossEntropyLoss()
+    pairs = {  # ours -> theirs; the gates lie in the same order, and of their two biases one stays at zero's gradient
+        "0.W": (embedding.weight, False),
+        "1.Wx": (lstm.weight_ih_l0, True),
+        "1.Wh": (lstm.weight_hh_l0, True),
+        "1.b": (lstm.bias_ih_l0, False),
+        "2.W": (out.weight, True),
+        "2.b": (out.bias, False),
+    }
+    with torch.no_grad():
+        lstm.bias_hh_l0.zero_()
+        for key, (p, turned) in pairs.items():
+            ours = torch.from_numpy(start[f"G.{key}"])
+            p.copy_(ours.T if turned else ours)
+    adam = torch.optim.Adam(net.parameters(), 1e-3, **({"fused": True} if best else {}))
+
+    def step(some):
+        given = torch.cat([torch.zeros_like(some[:, :1]), some[:, :-1]], dim=1)
+        logits = out(lstm(embedding(given))[0])
+        adam.zero_grad()
+        loss(logits.reshape(-1, s.vocabulary), some.reshape(-1)).backward()
+        adam.step()
+
+    def gradients():
+        return {key: (p.grad.T if turned else p.grad).cpu().numpy().copy() for key, (p, turned) in pairs.items()}
+
+    draw = lambda: (words[torch.randint(0, len(words), (batch,), device=device)],)
+    return {"G": Player((words[:batch],), draw, step, gradients)}
+
+
+def writer_case(s: WriterSizes) -> Case:
+    contestants: dict[str, Callable] = {MINIGAN: partial(writer_in_minigan, s)}
+    contestants |= {name: partial(writer_in_torch, s, best=name == BEST) for name in (TUTORIAL, BEST)}
+    return Case((64,), partial(writer_flop, s), partial(writer_start, s), contestants)
+
+
 def gan_case(
     batches: tuple[int, ...], networks: Networks, ours: dict[str, dict[str, Any]], critic: bool = False
 ) -> Case:
@@ -335,6 +423,8 @@ CASES = {
     "mlp": gan_case((64, 256), mlp, {MINIGAN: STACKED, "minigan plain": ALONE}),
     "dcgan": gan_case((64,), DIGITS, {MINIGAN: ALONE, WORKERS: SHARED}),
     "dcgan64": gan_case((64,), PICTURES, {MINIGAN: ALONE, WORKERS: SHARED}),
+    "lstm": writer_case(WriterSizes(vocabulary=5000, features=32, hidden=32, length=20)),
+    "lstm-big": writer_case(WriterSizes(vocabulary=2000, features=128, hidden=256, length=40)),
     "gp": gan_case((64,), mlp, {MINIGAN: MERGED, "minigan plain": {"d_step": plain_critic_step}}, critic=True),
     "gp-conv": gan_case(
         (64,), partial(DIGITS, critic=True), {MINIGAN: MERGED, WORKERS: SHARED | MERGED}, critic=True
@@ -380,7 +470,7 @@ def work(job: dict[str, Any]) -> None:
     wait = prepare(job["name"], job["device"], job["threads"])
     file, dtype = job["gradients"], "float64" if job["gradients"] else "float32"
     with np.load(job["start"]) as arrays:
-        start = {key: a.astype(dtype, copy=False) for key, a in arrays.items()}
+        start = {key: a if a.dtype.kind == "i" else a.astype(dtype, copy=False) for key, a in arrays.items()}
     players = CASES[job["case"]].contestants[job["name"]](start, job["batch"], job["device"])
     del start  # or it would count among what is needed at the peak
     if file:

@@ -13,7 +13,15 @@ from minigan import bench, models
 from minigan.backend import rng
 
 PLAIN = {"minigan", "minigan plain"}
-MINIGANS = {"mlp": PLAIN, "dcgan": {"minigan"}, "dcgan64": {"minigan"}, "gp": PLAIN, "gp-conv": {"minigan"}}
+MINIGANS = {
+    "lstm": {"minigan"},
+    "lstm-big": {"minigan"},
+    "mlp": PLAIN,
+    "dcgan": {"minigan"},
+    "dcgan64": {"minigan"},
+    "gp": PLAIN,
+    "gp-conv": {"minigan"},
+}
 
 
 def on_one_cpu():
@@ -61,7 +69,8 @@ def test_a_tiny_run_prints_a_table_and_writes_its_numbers(case, tmp_path):
 
 
 def first_gradients(case, name, batch, dtype):
-    start = {key: a.astype(dtype) for key, a in bench.CASES[case].start(batch).items()}
+    arrays = bench.CASES[case].start(batch).items()
+    start = {key: a if a.dtype.kind == "i" else a.astype(dtype) for key, a in arrays}
     return start, bench.first_gradients(bench.CASES[case].contestants[name](start, batch, "cpu"))
 
 
