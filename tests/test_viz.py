@@ -481,3 +481,18 @@ def test_a_figure_gives_the_same_bytes_and_survives_a_failing_save(tmp_path, mon
         viz.curves({"d_loss": log["g_loss"]}, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes() == old
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+def test_word_curves_show_the_phases_and_leave_out_what_is_not_there():
+    steps = np.arange(10, 110, 10)
+    phase = np.repeat([0.0, 1.0, 2.0], [5, 2, 3])
+    log = {name: np.linspace(2, 1, 10) for name in ("nll", "nll_test", "d_loss", "reward")}
+    log |= {"step": steps, "phase": phase, "nll_oracle": np.zeros(10)}
+    figure = viz.word_curves(log)
+    assert len(figure.axes) == 3
+    batch, held_out, *parts = figure.axes[0].lines
+    assert batch.get_xdata().tolist() == steps[:5].tolist() and len(held_out.get_xdata()) == 10
+    assert [line.get_xdata()[0] for line in parts] == [60, 80]  # where D alone begins, and the game
+    assert figure.axes[2].lines[0].get_xdata().tolist() == steps[7:].tolist()
+    assert len(viz.word_curves(log | {"nll_oracle": np.ones(10)}).axes) == 4
+    assert len(viz.word_curves({name: a[:5] for name, a in log.items()} | {"d_loss": np.zeros(5)}).axes) == 1
