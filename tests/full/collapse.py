@@ -5,7 +5,8 @@
 Networks, data, loss, metric and batch of 100 are PacGAN's (Lin et al. 2018, section 4.1), both players move at once.
 What differs makes it fit a laptop: STEPS instead of 400,000 steps, weights of He et al. instead of N(0, 0.02^2), a
 rate of 3e-4 instead of 1e-4. WGAN-GP plays by rules of its own, near its authors' toy: G and D with two layers of 256
-units, batch 256, weight 0.1, rate 1e-3, beta1 0.5, beta2 0.9, five critic steps for one of G.
+units, batch 256, weight 0.1, a rate that falls evenly from 1e-3 to 0, beta1 0.5, beta2 0.9, five critic steps for
+one of G.
 Prints modes, share of high quality and reverse KL of 2,500 samples: of each run, the mean over the last quarter (they
 swing from one look to the next); of these, the mean and the standard error over the seeds; and a perfect sampler's.
 Each run is kept in --out: a second call goes on where it stopped.
@@ -38,8 +39,8 @@ METHODS = {
     "WGAN-GP": {},
 }
 STEPS = {  # of G
-    "ring": {"GAN": 3000, "PacGAN2": 3000, "minibatch std": 3000, "WGAN-GP": 2000},
-    "grid": {"GAN": 10_000, "PacGAN2": 10_000, "minibatch std": 5000, "WGAN-GP": 6000},
+    "ring": {"GAN": 3000, "PacGAN2": 3000, "minibatch std": 3000, "WGAN-GP": 1000},
+    "grid": {"GAN": 10_000, "PacGAN2": 10_000, "minibatch std": 5000, "WGAN-GP": 5000},
 }
 
 
@@ -63,6 +64,7 @@ def play(job):
     history = []
     for step in range(1, steps + 1):
         if critic:
+            of_G.lr = of_D.lr = rule[0] * (1 - (step - 1) / steps)
             for _ in range(5):
                 wgan_gp_d_step(G, D, of_D, real(), noise(), lambda a, b: between(a, b, r), 0.1)
             g_step(G, D, of_G, losses.wasserstein, noise())
