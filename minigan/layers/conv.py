@@ -138,10 +138,11 @@ def correlate(x: Array, W: Array, windows: Windows, places: Shape) -> Array:
 def spread(y: Array, W: Array, windows: Windows, sizes: Shape) -> Array:
     """x = fold(y W^T): the transpose of `correlate`, <correlate(x), y> = <x, spread(y)>."""
     n_in, n_out = W.shape[-2:]
-    places, W = y.shape[1:-1], W.reshape(-1, n_out)  # (k I, O)
+    places = y.shape[1:-1]
+    WT = xp.moveaxis(W, -1, 0).reshape(n_out, -1)  # (O, k I), laid out once for all parts: BLAS is faster so
     x = xp.empty((len(y), *sizes, n_in), dtype=y.dtype)
-    for part in parts(len(y), math.prod(places) * len(W)):
-        columns = y[part].reshape(-1, n_out) @ W.T  # (N o, O) (O, k I) -> (N o, k I)
+    for part in parts(len(y), math.prod(places) * WT.shape[1]):
+        columns = y[part].reshape(-1, n_out) @ WT  # (N o, O) (O, k I) -> (N o, k I)
         x[part] = windows.fold(columns.reshape(-1, *places, *windows.kernel, n_in), sizes)
     return x
 
