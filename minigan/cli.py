@@ -304,8 +304,7 @@ def sample(options: argparse.Namespace) -> None:
     options.output = options.output or Path("samples.png")
     if options.output.suffix not in (".png", ".npz"):
         raise ValueError(f"The output ends in .png or .npz, but got {options.output}.")
-    if options.output.exists() and not options.force:
-        raise ValueError(f"{options.output} exists already: choose another -o, or add --force to overwrite it.")
+    _require_free(options)
     _use(options.backend)
     model, facts = where.load()
     random = rng(options.seed)
@@ -345,8 +344,7 @@ def write(options: argparse.Namespace, where: Run) -> None:
 
     if options.output is not None and options.output.suffix != ".txt":
         raise ValueError(f"Text is written to a .txt file, but got {options.output}.")
-    if options.output is not None and options.output.exists() and not options.force:
-        raise ValueError(f"{options.output} exists already: choose another -o, or add --force to overwrite it.")
+    _require_free(options)
     _use(options.backend)
     G, vocabulary, facts = where.load_writer()
     if vocabulary is None and options.prompt:
@@ -364,6 +362,11 @@ def write(options: argparse.Namespace, where: Run) -> None:
     else:
         write_whole(options.output, texts.encode())
         print(f"{options.n} texts of {where.folder} (step {facts['step']:,}) in {options.output}")
+
+
+def _require_free(options: argparse.Namespace) -> None:
+    if options.output is not None and options.output.exists() and not options.force:
+        raise ValueError(f"{options.output} exists already: choose another -o, or add --force to overwrite it.")
 
 
 # ---- models, data, info, check -----------------------------------------------------------------------------------

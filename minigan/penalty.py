@@ -77,7 +77,10 @@ def straight_critic(
     For a D of straight pieces, the gradient of the penalty on a layer's W is x_dot^T eta, and that of the rest is
     x^T dy: so real, fake and between go forward and back as one batch, and when the rows between have their tangent
     x_dot in the place of x, one product [x_real; x_fake; x_dot]^T [dy_real; dy_fake; eta] gives both.
+    Raises ValueError for a D that bends: there, the gradient has another part (`gradient_penalty` has it).
     """
+    if not is_straight(D):
+        raise ValueError(f"This D is not a chain of straight layers: take d_step with a penalty. It is {D!r}.")
     n = len(x_real)
     logits, cache = D.forward(xp.concatenate([x_real, x_fake, x_between]))  # (3N, 1)
     seed = xp.concatenate(

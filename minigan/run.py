@@ -53,6 +53,10 @@ class TrainingError(RuntimeError):
     """A run cannot start or go on; the message says why, and what is left."""
 
 
+# Settings that mean nothing to the others.
+OF_WRITERS = ("lr_g", "mle", "pretrain", "copies")
+OF_IMAGES = ("workers", "optimizer", "beta1", "beta2", "clip", "penalty", "penalty_weight")
+
 # What suits a model better than the defaults below.
 DEFAULTS: dict[str, dict[str, Any]] = {
     # small batches and a high rate, for many useful steps in few minutes
@@ -168,6 +172,11 @@ class Settings:
             raise ValueError(f"--average is a number from 0 (none) to below 1, but got {self.average}.")
         if self.seed < 0:
             raise ValueError(f"--seed is a number of at least 0, but got {self.seed}.")
+
+        foreign = OF_IMAGES if self.model in WRITERS else OF_WRITERS
+        for name in foreign:
+            if getattr(self, name) != getattr(type(self), name):
+                raise ValueError(f"{self.model} has no --{name.replace('_', '-')}: leave it out.")
 
     def _require(self, names: tuple[str, ...], holds: Callable[[Any], bool], what: str) -> None:
         for name in names:

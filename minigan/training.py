@@ -188,15 +188,7 @@ class Training:
 
     def load(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Go on from a checkpoint. Raises CheckpointError when it is another model's; then nothing has changed."""
-        expected, _ = self.state()
-        for name in sorted(expected.keys() | arrays.keys()):
-            ours, theirs = expected.get(name), arrays.get(name)
-            if ours is None or theirs is None or ours.shape != theirs.shape:
-                raise CheckpointError(
-                    f"This checkpoint is not of the model {self.model.name}: its {name} "
-                    f"{'is missing' if theirs is None else f'has shape {theirs.shape}'}, "
-                    f"here it {'does not exist' if ours is None else f'has shape {ours.shape}'}."
-                )
+        check_fits(arrays, self.state()[0], self.model.name)
         if self.workers is not None:
             self.workers.stop()  # the others would go on from where they are; they start anew with the next step
         if self.average:
@@ -221,6 +213,18 @@ def drawn(G: Network, z: Any) -> np.ndarray:
 def network_arrays(network: Any, who: str) -> dict[str, np.ndarray]:
     """A network's parameters and statistics on the host, as "who.0.W", "who.0.b", "who.1.mean", ..."""
     return {f"{who}.{name}": to_host(a) for name, a in (network.params | network.statistics).items()}
+
+
+def check_fits(arrays: dict[str, np.ndarray], expected: dict[str, np.ndarray], model: str) -> None:
+    """Raises CheckpointError, naming the first array that is not as expected, unless all are."""
+    for name in sorted(expected.keys() | arrays.keys()):
+        ours, theirs = expected.get(name), arrays.get(name)
+        if ours is None or theirs is None or ours.shape != theirs.shape:
+            raise CheckpointError(
+                f"This checkpoint is not of the model {model}: its {name} "
+                f"{'is missing' if theirs is None else f'has shape {theirs.shape}'}, "
+                f"here it {'does not exist' if ours is None else f'has shape {ours.shape}'}."
+            )
 
 
 def load_network(network: Any, who: str, arrays: dict[str, np.ndarray]) -> None:

@@ -11,11 +11,10 @@ import numpy as np
 
 from minigan import losses
 from minigan.backend import Array, rng, rng_state, set_rng_state, to_device, to_host
-from minigan.checkpoint import CheckpointError
 from minigan.data.text import Vocabulary
 from minigan.models.seqgan import Reader, Writer, probability_real, read_step, rewards, write_step
 from minigan.optim import Adam
-from minigan.training import load_network, network_arrays
+from minigan.training import check_fits, load_network, network_arrays
 
 LOOK = 256  # held-out sequences whose likelihood is taken for the log
 PHASES = ("maximum likelihood", "D alone", "the game")
@@ -156,12 +155,7 @@ class WritingTraining:
 
     def load(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Go on from a checkpoint. Raises CheckpointError when it is another model's; then nothing has changed."""
-        expected, _ = self.state()
-        for name in sorted(expected.keys() | arrays.keys()):
-            if name not in arrays or name not in expected or arrays[name].shape != expected[name].shape:
-                raise CheckpointError(
-                    f"This checkpoint is not of this SeqGAN: {name} is missing, or of another size."
-                )
+        check_fits(arrays, self.state()[0], "seqgan")
         load_network(self.G, "G", arrays)
         load_network(self.D, "D", arrays)
         for who, optimizer in self.optimizers.items():

@@ -55,11 +55,15 @@ class Writer(Network):
 
     def hidden(self, words: Array, state: State | None = None) -> tuple[Array, Cache]:
         """h (N, T, H), the state before each word is chosen, and the cache."""
-        words = to_device(checked(words, self.vocabulary)) if isinstance(words, np.ndarray) else words
+        words = self.on_device(words)
         given = xp.concatenate([xp.zeros_like(words[:, :1]), words[:, :-1]], axis=1)
         e, e_cache = self.embedding.forward(given)  # (N, T, E)
         h, h_cache = self.lstm.forward(e, state=state)
         return h, Cache(self, [e_cache, h_cache])
+
+    def on_device(self, words: Array) -> Array:
+        """Words given on the host are checked and brought to the device, once; others are there already."""
+        return to_device(checked(words, self.vocabulary)) if isinstance(words, np.ndarray) else words
 
     def hidden_backward(self, dh: Array, cache: Cache) -> None:
         check_cache(self, cache)
@@ -84,8 +88,8 @@ class Writer(Network):
 
         w = 1 is maximum likelihood, w a reward is REINFORCE. The logits are made, used and dropped by blocks of rows.
         """
+        words = self.on_device(words)
         h, cache = self.hidden(words)
-        words = to_device(words) if isinstance(words, np.ndarray) else words
         rows, ids = h.reshape(-1, h.shape[-1]), words.reshape(-1)  # (N T, H), (N T,)
         dh, value = xp.empty_like(rows), xp.zeros((), dtype=rows.dtype)
         w = None if weights is None else weights.reshape(-1)
@@ -102,8 +106,8 @@ class Writer(Network):
 
     def log_likelihood(self, words: Array) -> Array:
         """log p of each word, (N, T)."""
+        words = self.on_device(words)
         h, _ = self.hidden(words)
-        words = to_device(words) if isinstance(words, np.ndarray) else words
         rows, ids = h.reshape(-1, h.shape[-1]), words.reshape(-1)
         found = []
         for start in range(0, len(rows), ROWS):
