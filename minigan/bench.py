@@ -341,22 +341,26 @@ def writer_start(s: WriterSizes, batch: int) -> Start:
     }
 
 
-def writer_in_minigan(s: WriterSizes, start: Start, batch: int, device: str) -> dict[str, Player]:
+def writer_in_minigan(s: WriterSizes, start: Start, batch: int, device: str, processes: int = 1) -> dict[str, Player]:
     words, r = to_device(start["words"].astype("int64")), np.random.default_rng(1)
     net = Writer(s.vocabulary, s.features, s.hidden, rng=rng(0)).astype(start["G.0.W"].dtype)
     for key, p in net.params.items():
         p[...] = to_device(start[f"G.{key}"])
     net.changed()
     adam = Adam(net, 1e-3, 0.9)
+    workers = Workers(processes, adam) if processes > 1 else None
 
     def step(some):
         net.zero_grad()
-        net.learn(some)
+        net.learn(workers.rows(some) if workers else some)
         adam.step()
+
+    if workers:
+        workers.start(step)
 
     gradients = lambda: {key: to_host(g).copy() for key, g in net.grads.items()}
     draw = lambda: (words[to_device(r.integers(0, len(words), batch))],)
-    return {"G": Player((words[:batch],), draw, step, gradients)}
+    return {"G": Player((words[:batch],), draw, workers or step, gradients)}
 
 
 def writer_in_torch(s: WriterSizes, start: Start, batch: int, device: str, best: bool) -> dict[str, Player]:
@@ -398,7 +402,10 @@ def writer_in_torch(s: WriterSizes, start: Start, batch: int, device: str, best:
 
 
 def writer_case(s: WriterSizes) -> Case:
-    contestants: dict[str, Callable] = {MINIGAN: partial(writer_in_minigan, s)}
+    contestants: dict[str, Callable] = {
+        MINIGAN: partial(writer_in_minigan, s),
+        WORKERS: partial(writer_in_minigan, s, processes=2),
+    }
     contestants |= {name: partial(writer_in_torch, s, best=name == BEST) for name in (TUTORIAL, BEST)}
     return Case((64,), partial(writer_flop, s), partial(writer_start, s), contestants)
 

@@ -164,17 +164,13 @@ def softmax_cross_entropy(logits: Array, labels: Array, weights: Array | None = 
     """
     shape, C = logits.shape, logits.shape[-1]
     logits, labels = logits.reshape(-1, C), labels.reshape(-1)
-    rows = xp.arange(len(labels))
+    rows, ones = xp.arange(len(labels)), xp.ones(C, dtype=logits.dtype)
+    w = ones[:1] if weights is None else weights.reshape(-1).astype(logits.dtype)
     dlogits = logits - logits.max(axis=1, keepdims=True)
     right = dlogits[rows, labels]
     xp.exp(dlogits, out=dlogits)
-    sums = dlogits.sum(axis=1, keepdims=True)
-    losses = xp.log(sums[:, 0]) - right
-    dlogits /= sums
-    dlogits[rows, labels] -= 1
-    if weights is None:
-        dlogits /= len(labels)
-        return losses.mean(), dlogits.reshape(shape)
-    weights = weights.reshape(-1).astype(dlogits.dtype)
-    dlogits *= weights[:, None] / len(labels)
-    return (losses * weights).mean(), dlogits.reshape(shape)
+    sums = dlogits @ ones  # over the classes: BLAS adds a row up five times as fast as sum
+    losses = xp.log(sums) - right
+    dlogits *= (w / len(labels) / sums)[:, None]  # all factors of a row at once: one walk through the logits
+    dlogits[rows, labels] -= w / len(labels)
+    return (losses * w).mean(), dlogits.reshape(shape)

@@ -55,7 +55,7 @@ class TrainingError(RuntimeError):
 
 # Settings that mean nothing to the others.
 OF_WRITERS = ("lr_g", "mle", "pretrain", "copies")
-OF_IMAGES = ("workers", "optimizer", "beta1", "beta2", "clip", "penalty", "penalty_weight")
+OF_IMAGES = ("optimizer", "beta1", "beta2", "clip", "penalty", "penalty_weight")
 
 # What suits a model better than the defaults below.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -65,12 +65,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "seqgan": {
         "data": "quatrains",
         **{"steps": 2600, "mle": 2300, "pretrain": 200, "every": 250, "lr": 5e-3, "lr_g": 1e-3, "lr_d": 1e-3},
-        **{"d_steps": 3, "average": 0.0, "loss": "non_saturating"},
+        **{"d_steps": 3, "average": 0.0, "loss": "non_saturating", "workers": 2},
     },
     "oracle": {
         "data": "oracle",
         **{"steps": 8700, "mle": 8000, "pretrain": 600, "every": 500, "lr": 1e-2, "lr_g": 1e-2, "lr_d": 1e-4},
-        **{"d_steps": 15, "copies": 16, "average": 0.0, "loss": "non_saturating"},
+        **{"d_steps": 15, "copies": 16, "average": 0.0, "loss": "non_saturating", "workers": 2},
     },
     "ring": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
     "grid": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
@@ -128,7 +128,7 @@ class Settings:
         """The training, at its beginning, on the data (M, ...); labels: of images, (M,), or a writer's Corpus."""
         if self.model in WRITERS:
             size = labels.oracle.vocabulary if labels.oracle is not None else len(labels.vocabulary)
-            names = ("mle", "pretrain", "batch", "lr", "d_steps", "copies", "seed")
+            names = ("mle", "pretrain", "batch", "lr", "d_steps", "copies", "seed", "workers")
             options = {name: getattr(self, name) for name in names} | WRITERS[self.model]
             rates = {"lr_game": self.lr_g or self.lr, "lr_d": self.lr_d or self.lr}
             return WritingTraining(data, labels, size, **options, **rates)

@@ -15,6 +15,7 @@ from minigan.data.text import Vocabulary
 from minigan.models.seqgan import Reader, Writer, probability_real, read_step, rewards, write_step
 from minigan.optim import Adam
 from minigan.training import check_fits, load_network, network_arrays
+from minigan.workers import Workers
 
 LOOK = 256  # held-out sequences whose likelihood is taken for the log
 PHASES = ("maximum likelihood", "D alone", "the game")
@@ -35,9 +36,8 @@ class WritingTraining:
     ones teach D to tell it from G's; from then on, G writes N sequences and is rewarded for each word by D's verdict
     on `copies` rollouts, and D reads `d_steps` batches. Each of the three has its own Adam.
     constant: a control, where every reward is 1/2, and so nothing that D knows reaches G.
+    workers: processes that share each step of maximum likelihood (minigan.workers).
     """
-
-    workers = None
 
     def __init__(
         self,
@@ -59,9 +59,12 @@ class WritingTraining:
         baseline: bool = True,
         constant: bool = False,
         seed: int = 0,
+        workers: int = 1,
     ) -> None:
         if not 0 < batch <= len(words):
             raise ValueError(f"A batch of {batch} cannot be taken from {len(words)} sequences.")
+        if batch % workers:
+            raise ValueError(f"A batch of {batch} cannot be shared out evenly to {workers} workers.")
         self.words, self.corpus, self.mle, self.pretrain = words, corpus, mle, pretrain
         self.batch, self.d_steps, self.copies, self.seed = batch, d_steps, copies, seed
         self.baseline, self.constant = baseline, constant
@@ -74,6 +77,7 @@ class WritingTraining:
             "G": Adam(self.G, lr_game, 0.9, clip=5.0),
             "D": Adam(self.D, lr_d, 0.9),
         }
+        self.workers = Workers(workers, self.optimizers["MLE"]) if workers > 1 and mle else None
         self.step = 0
         self.last = {"nll": 0.0, "d_loss": 0.0, "reward": 0.0}  # what a phase does not compute keeps its last value
         self._epoch, self._order = -1, np.arange(0)
@@ -98,10 +102,11 @@ class WritingTraining:
 
     def advance(self) -> None:
         """One step of the phase it falls into."""
-        if self.phase == 0:
-            self.G.zero_grad()
-            self.last["nll"] = self.G.learn(self.real_batch())
-            self.optimizers["MLE"].step()
+        if self.phase == 0 and self.workers is None:
+            self._learn(self.step)
+        elif self.phase == 0:
+            self.workers.start(self._learn)
+            self.workers(self.step)
         elif self.phase == 1:
             self._read()
         else:
@@ -113,6 +118,16 @@ class WritingTraining:
             for _ in range(self.d_steps):
                 self._read()
         self.step += 1
+
+        if self.phase and self.workers is not None:
+            self.workers.stop()  # what comes now is one process's: D's dropout and G's choices draw in one order
+
+    def _learn(self, step: int) -> None:
+        self.step = step  # a worker knows no other
+        batch = self.real_batch()
+        self.G.zero_grad()
+        self.last["nll"] = self.G.learn(batch if self.workers is None else self.workers.rows(batch))
+        self.optimizers["MLE"].step()
 
     def _read(self) -> None:
         rows = np.random.default_rng((self.seed, self.step, 1)).integers(0, len(self.words), self.batch)
@@ -127,8 +142,8 @@ class WritingTraining:
     def measures(self) -> dict[str, float]:
         """The last step in numbers on the host. All nll are means over words, in nats.
 
-        nll: of the batch, under G; nll_test: of held-out text; nll_oracle: of G's text under the oracle, where there
-        is one, else 0; d_loss: D's; reward: D's mean verdict on whole sequences.
+        nll: of the batch, under G (with workers: of the first one's share); nll_test: of held-out text; nll_oracle:
+        of G's text under the oracle, where there is one, else 0; d_loss: D's; reward: D's mean verdict on sequences.
         """
         row = {"step": self.step, "phase": float(self.phase), **{k: float(to_host(v)) for k, v in self.last.items()}}
         row["nll_test"] = float(-to_host(self.G.log_likelihood(self.corpus.test[:LOOK]).mean()))
@@ -162,4 +177,6 @@ class WritingTraining:
             moments = {name: arrays[f"{who}_optimizer.{name}"] for name in optimizer.moments}
             optimizer.load({"steps": facts[f"{who}_optimizer.steps"], **moments})
         set_rng_state(self.rng, facts["rng"])
+        if self.workers is not None:
+            self.workers.stop()  # the others would go on from where they are; they start anew with the next step
         self.step, self.last = facts["step"], dict(facts["last"])

@@ -159,7 +159,7 @@ def test_check_fails_when_a_layer_is_wrong(monkeypatch, capsys):
         (["train", "mlp", "--d-steps", "0"], "--d-steps is at least 1, but got 0"),
         (["train", "mlp", "--batch", "9", "--workers", "2"], "cannot be shared out evenly to 2 workers"),
         (["train", "seqgan", "--penalty", "r1"], "seqgan has no --penalty: leave it out"),
-        (["train", "seqgan", "--workers", "2"], "seqgan has no --workers"),
+        (["train", "seqgan", "--workers", "5"], "cannot be shared out evenly to 5 workers"),
         (["train", "mlp", "--mle", "5"], "mlp has no --mle"),
         (["sample", "{run}", "--label", "7"], "knows no labels: leave --label out"),
     ],

@@ -7,6 +7,7 @@ from minigan import checkpoint, cli
 from minigan.backend import rng, use
 from minigan.data.text import Vocabulary
 from minigan.models.seqgan import oracle
+from minigan.workers import usable
 from minigan.writing import Corpus, WritingTraining
 
 
@@ -60,6 +61,31 @@ def test_resumed_equals_never_stopped(words):
         for name, array in whole.state()[0].items():
             assert np.array_equal(array, second.state()[0][name]), (stop, name)
         assert second.measures() == whole.measures()
+
+
+@pytest.mark.skipif(usable() < 2, reason="workers need Linux, x86, two cores and NumPy")
+def test_two_workers_learn_what_one_does(words):
+    """Through all three phases, and when gone on with; the game is one process's again."""
+    one, two, stopped = training(words), training(words, workers=2), training(words, workers=2)
+    for _ in range(9):
+        one.advance()
+        two.advance()
+    assert two.workers._processes == []
+    for _ in range(2):
+        stopped.advance()
+    assert len(stopped.workers._processes) == 1
+    arrays, facts = stopped.state()
+    later = training(words, workers=2)
+    later.advance()
+    later.load({name: a.copy() for name, a in arrays.items()}, facts)
+    for _ in range(7):
+        later.advance()
+    stopped.workers.stop()
+    for name, array in one.state()[0].items():
+        np.testing.assert_allclose(two.state()[0][name], array, rtol=1e-3, atol=1e-6, err_msg=name)
+        assert np.array_equal(two.state()[0][name], later.state()[0][name]), name
+    with pytest.raises(ValueError, match="cannot be shared out evenly to 3 workers"):
+        training(words, workers=3)
 
 
 def test_a_checkpoint_of_other_sizes_is_refused(words):

@@ -11,6 +11,7 @@ from typing import Any
 from minigan.backend import Array, xp
 from minigan.layers.base import Layer, Shape, ShapeError, batch_of
 from minigan.layers.init import glorot
+from minigan.layers.norm import column_sums
 
 
 class Dense(Layer):
@@ -43,7 +44,7 @@ class Dense(Layer):
         if param_grads:
             self.grads["W"] += x.T @ dy  # (I, N) (N, O) -> (I, O)
             if "b" in self.params:
-                self.grads["b"] += dy.sum(axis=0)  # (N, O) -> (O,)
+                self.grads["b"] += column_sums(dy)  # (N, O) -> (O,)
         return dy @ self.params["W"].T if input_grad else None  # (N, O) (O, I) -> (N, I)
 
     def tangent(self, x_dot, cache):

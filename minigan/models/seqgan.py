@@ -92,14 +92,13 @@ class Writer(Network):
         h, cache = self.hidden(words)
         rows, ids = h.reshape(-1, h.shape[-1]), words.reshape(-1)  # (N T, H), (N T,)
         dh, value = xp.empty_like(rows), xp.zeros((), dtype=rows.dtype)
-        w = None if weights is None else weights.reshape(-1)
+        w = xp.ones(len(rows), dtype=rows.dtype) if weights is None else weights.reshape(-1)
         for start in range(0, len(rows), ROWS):
             block = slice(start, start + ROWS)
             logits, out_cache = self.out.forward(rows[block])
-            loss, dlogits = softmax_cross_entropy(logits, ids[block], None if w is None else w[block])
-            share = len(logits) / len(rows)
-            value = value + share * loss
-            dlogits *= share
+            share = len(logits) / len(rows)  # of the mean over all words
+            loss, dlogits = softmax_cross_entropy(logits, ids[block], share * w[block])
+            value = value + loss
             dh[block] = self.out.backward(dlogits, out_cache)
         self.hidden_backward(dh.reshape(h.shape), cache)
         return value
