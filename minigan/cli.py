@@ -1,4 +1,4 @@
-"""The command line: `minigan train | sample | models | data | info | check`.
+"""The command line: `minigan train | sample | verify | models | data | info | check`.
 
 Each command is one function. Bad input ends in one sentence and the exit status 1, never in a traceback
 (MINIGAN_DEBUG=1 brings it back).
@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from minigan.run import Run, Settings
+    from minigan.run import Settings
+
+
+SHIPPED = ("digits", "mnist", "quatrains", "chorales", "shapes")  # --data that is no path
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,9 +44,8 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     from minigan import __version__
     from minigan.losses import GAMES
-    from minigan.models import MODELS
     from minigan.penalty import KINDS
-    from minigan.run import WRITERS, Settings
+    from minigan.run import EVERY_MODEL, Settings
 
     default, dcgan = Settings(), Settings.of("dcgan")
     top = argparse.ArgumentParser(
@@ -60,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     p = add("train", train, "Train a model and leave a folder with its pictures, curves, log and checkpoint.")
-    p.add_argument("model", choices=[*MODELS, *WRITERS], help="which model (minigan models tells about them)")
+    p.add_argument("model", choices=EVERY_MODEL, help="which model (minigan models tells about them)")
     p.add_argument(
         "--steps",
         type=int,
@@ -92,10 +94,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--data",
         help="digits (shipped, the default), mnist (after `minigan data mnist`), or a folder of MNIST's IDX files "
-        "or of pictures (PNG, JPEG, ...); seqgan: quatrains (shipped), or a text file with one sample a line",
+        "or of pictures (PNG, JPEG, ...); seqgan: quatrains (shipped), or a text file with one sample a line; "
+        "midinet: chorales (shipped), or a folder of .mid files; video: shapes, digits, or a folder of animated GIFs",
     )
     p.add_argument(
-        "--size", type=int, help="cut a folder's pictures to SIZE x SIZE (default 28; dcgan: 32, 64, 128 too)"
+        "--size", type=int, help="of a folder's pictures (default 28; dcgan: 32, 64, 128 too), or of clips (32 or 64)"
     )
     p.add_argument("--grey", action="store_true", help="make a folder's pictures grey")
     p.add_argument("--out", type=Path, help="the run folder (default runs/MODEL, or the next free runs/MODEL-2, ...)")
@@ -109,23 +112,42 @@ def parser() -> argparse.ArgumentParser:
     _add_backend(p)
     p.add_argument("--quiet", action="store_true", help="no progress bar")
 
-    p = add("sample", sample, "Let a trained generator draw: a picture of a grid, or the numbers as .npz.")
+    p = add("sample", sample, "Let a trained generator draw pictures, write, play or film.")
     p.add_argument("run", type=Path, help="a run folder")
-    p.add_argument("-n", type=int, default=64, help="how many images (default 64)")
+    p.add_argument("-n", type=int, help="how many (default 64 images, 8 texts, 1 tune, 9 clips)")
     p.add_argument(
-        "-o", "--output", type=Path, help=".png or .npz (default samples.png); of text, .txt (default: printed)"
+        "-o",
+        "--output",
+        type=Path,
+        help="images: .png or .npz; text: .txt (default: printed); tunes: .mid, with a .png beside it; clips: .gif, "
+        ".mp4, .png (film strips) or .npz",
     )
-    p.add_argument("--seed", type=int, default=0, help="the same seed draws the same images (default 0)")
+    p.add_argument("--seed", type=int, default=0, help="the same seed draws the same (default 0)")
     p.add_argument("--label", type=int, help="conditional models: draw this class (default: all of them)")
-    p.add_argument("--prompt", default="", help="text: how it begins")
-    p.add_argument("--temperature", type=float, default=1.0, help="text: below 1 bolder, above 1 wilder (default 1)")
-    p.add_argument("--interpolate", action="store_true", help="each row walks from one z to another, 8 images a row")
-    p.add_argument("--scale", type=int, default=2, help="PNG: each pixel becomes SCALE x SCALE (default 2)")
+    p.add_argument(
+        "--interpolate",
+        action="store_true",
+        default=None,
+        help="each row walks from one z to another, 8 images a row",
+    )
+    p.add_argument("--scale", type=int, help="each pixel becomes SCALE x SCALE (default 2; clips 3)")
+    p.add_argument("--prompt", help="text: how it begins")
+    p.add_argument("--temperature", type=float, help="text: below 1 bolder, above 1 wilder (default 1)")
+    p.add_argument("--bars", type=int, help="tunes: how long (default 8)")
+    p.add_argument("--tempo", type=float, help="tunes: quarter notes a minute (default 90)")
+    p.add_argument("--wav", action="store_true", default=None, help="tunes: a recording beside the .mid")
+    p.add_argument("--fix", choices=["content", "motion"], help="video: all clips show, or do, the same")
     p.add_argument("--force", action="store_true", help="overwrite the output file if it exists")
     _add_backend(p)
 
+    p = add("verify", verify, "Say whether a sample file and its record agree, and make it again from its run.")
+    p.add_argument("file", type=Path, help="a file that minigan sample wrote")
+    p.add_argument(
+        "--run", type=Path, help="the run it came from (default: the folder in runs/ that the record names)"
+    )
+
     p = add("models", models, "List the models, their networks and their sizes.")
-    p.add_argument("model", nargs="?", choices=MODELS, help="show one model, layer by layer")
+    p.add_argument("model", nargs="?", choices=EVERY_MODEL, help="show one model, layer by layer")
 
     p = add("data", data, "Fetch the whole of MNIST, or check the files that you have.")
     p.add_argument("name", choices=["mnist"], help="mnist: 60,000 + 10,000 digits, 11 MB")
@@ -164,7 +186,7 @@ def train(options: argparse.Namespace) -> None:
     if options.resume and where.exists():
         settings = _resumed(where.settings(), given, where.folder)
         shape = settings.image_shape  # of points and words, it has one number
-        size, grey = (shape[0], shape[2] == 1) if len(shape) == 3 else (None, False)
+        size, grey = (shape[-2], shape[-1] == 1) if len(shape) > 2 else (None, False)
         if options.size not in (None, size) or options.grey > grey:
             raise ValueError(
                 f"The run in {where.folder} draws images {settings.image_shape}: leave --size and --grey out."
@@ -174,13 +196,12 @@ def train(options: argparse.Namespace) -> None:
         _use(options.backend)
         settings = Settings.of(**{**given, "backend": backend_name()})
         size, grey = options.size, options.grey
-    images, labels = load_data(settings, size, grey)
+    images, beside = load_data(settings, size, grey)
     settings = replace(settings, image_shape=images.shape[1:])
-    where = run(settings, images, where.folder, labels=labels, resume=options.resume, progress=not options.quiet)
-    pictures = ["samples.txt"] + [
-        f"{name}.png" for name in ("samples", "interpolation", "filters", "board", "curves")
-    ]
-    made = [*pictures, "training.gif", "board.gif", "log.csv", "checkpoint.safetensors"]
+    where = run(settings, images, where.folder, beside=beside, resume=options.resume, progress=not options.quiet)
+    pictures = [f"{name}.png" for name in ("samples", "interpolation", "filters", "board", "strips", "curves")]
+    films = [f"{name}.gif" for name in ("training", "board", "clips")]
+    made = ["samples.txt", *pictures, *films, "tune.mid", "log.csv", "checkpoint.safetensors"]
     print(f"In {where.folder}: " + ", ".join(name for name in made if (where.folder / name).exists()))
 
 
@@ -190,7 +211,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
     names = [f.name for f in fields(Settings)]
     given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
-    if "data" in given and given["data"] not in ("digits", "mnist", "quatrains"):
+    if "data" in given and given["data"] not in SHIPPED:
         given["data"] = str(Path(given["data"]).expanduser().resolve())  # a resumed run may start elsewhere
     return given
 
@@ -221,12 +242,18 @@ def _default_folder(model: str, resume: bool) -> Path:
 
 
 def load_data(settings: Settings, size: int | None = None, grey: bool = False) -> tuple[np.ndarray, Any]:
-    """What a model is trained on, images as below or points in the plane; and labels (M,) where it takes them."""
+    """What a model is trained on, and what stands beside it (see `minigan.run.run`)."""
     from minigan.data import toy
-    from minigan.run import PLANE, WRITERS
+    from minigan.run import CLIPS, PLANE, TUNES, WRITERS
 
+    if (size is not None or grey) and settings.model in (*WRITERS, *TUNES, *PLANE):
+        raise ValueError(f"{settings.model} has no --size and no --grey: leave them out.")
     if settings.model in WRITERS:
         return load_words(settings)
+    if settings.model in TUNES:
+        return load_tunes(settings)
+    if settings.model in CLIPS:
+        return load_films(settings, 32 if size is None else size, grey), None
     if settings.model in PLANE:
         if settings.data != "digits":
             raise ValueError(f"{settings.model} brings its own points: leave --data out.")
@@ -261,6 +288,41 @@ def load_words(settings: Settings) -> tuple[np.ndarray, Any]:
     return words[order[held_out:]], Corpus(words[order[:held_out]], vocabulary)
 
 
+def load_tunes(settings: Settings) -> tuple[np.ndarray, Any]:
+    """Bars (M, 16) in all keys, and beside them all of `Melodies` for training, and those of held-out tunes."""
+    from minigan.data import load_chorales, load_midi
+    from minigan.data.music import Melodies, all_keys
+
+    if settings.data == "chorales":
+        train = all_keys(load_chorales("train"))
+        return train.melody, (train, load_chorales("test"))
+    melodies, skipped = load_midi(settings.data)
+    for path, reason in skipped:
+        print(f"Skipped {path.name}: {reason}", file=sys.stderr)
+    numbers = np.unique(melodies.tune)
+    test = np.isin(melodies.tune, numbers[::10] if len(numbers) > 1 else [])  # every tenth tune is held out
+    part = lambda rows: Melodies(*(a[rows] for a in melodies))
+    train = all_keys(part(~test))
+    return train.melody, (train, part(test) if test.any() else melodies)
+
+
+def load_films(settings: Settings, size: int, grey: bool) -> np.ndarray:
+    """Clips (M, 16, H, W, C) uint8. Raises ShapeError for a size that no model draws."""
+    from minigan.data import load_clips, moving_digits, moving_shapes
+    from minigan.models.video import doublings_to
+
+    doublings_to(size)  # another size is refused here, before clips are made in it
+    count = 3000 * 32**2 // size**2
+    if settings.data == "shapes":
+        return moving_shapes(count, size).clips
+    if settings.data == "digits":
+        return moving_digits(count, size).clips
+    clips, skipped = load_clips(settings.data, size=size)
+    for path, reason in skipped:
+        print(f"Skipped {path.name}: {reason}", file=sys.stderr)
+    return clips.mean(axis=-1, keepdims=True).astype("uint8") if grey else clips
+
+
 def load_images(data: str, size: int | None = None, grey: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
     """The images named on the command line, (M, H, W, C) uint8: 28x28 and grey, but for folders of pictures.
 
@@ -289,84 +351,31 @@ def load_images(data: str, size: int | None = None, grey: bool = False) -> tuple
 
 
 def sample(options: argparse.Namespace) -> None:
-    from minigan import viz
-    from minigan.backend import rng, to_host
-    from minigan.files import write_whole
-    from minigan.models import ConditionalGAN
-    from minigan.run import WRITERS, Run
-    from minigan.training import drawn
+    from minigan.sampling import sample
 
-    if options.n < 1:
-        raise ValueError(f"-n is a number of at least 1, but got {options.n}.")
-    if (where := Run(options.run)).settings().model in WRITERS:
-        write(options, where)
-        return
-    options.output = options.output or Path("samples.png")
-    if options.output.suffix not in (".png", ".npz"):
-        raise ValueError(f"The output ends in .png or .npz, but got {options.output}.")
-    _require_free(options)
     _use(options.backend)
-    model, facts = where.load()
-    random = rng(options.seed)
-    given = {} if options.label is None else {"label": options.label}
-    if given and not isinstance(model, ConditionalGAN):
-        raise ValueError(f"{model.name} knows no labels: leave --label out.")
-    if options.interpolate:
-        z = model.draw_walks(random, -(-options.n // 8), 8)
-    else:
-        z = model.draw_noise(random, options.n, **given)
-    images = drawn(model.G, z)[: options.n]
-    labels = {"labels": to_host(z[1])[: options.n]} if isinstance(z, tuple) else {}
-    z = to_host(z[0] if isinstance(z, tuple) else z)[: options.n]
-    if images.ndim == 2 and options.output.suffix == ".png":  # points in the plane
-        from minigan.data import toy
-
-        density = getattr(toy, where.settings().model)().density
-        viz.density_2d(density, images, options.output, title=f"{options.n} points, and the density they are to have")
-    elif options.output.suffix == ".npz":
-        import io
-
-        file = io.BytesIO()
-        np.savez_compressed(file, images=images, z=z, **labels, seed=options.seed, step=facts["step"])
-        write_whole(options.output, file.getvalue())
-    else:
-        columns = 8 if options.interpolate else None
-        viz.save_grid(images, options.output, columns=columns, scale=options.scale, value_range=model.pixels)
-    kind = "points" if images.ndim == 2 else "images"
-    print(f"{options.n} {kind} of {where.folder} (step {facts['step']:,}) in {options.output}")
+    options.say = print
+    sample(options)
 
 
-def write(options: argparse.Namespace, where: Run) -> None:
-    """Texts of a run, printed, or one after another in a file."""
-    from minigan.backend import rng, to_host
-    from minigan.files import write_whole
-    from minigan.gallery import readable
+def verify(options: argparse.Namespace) -> int:
+    from minigan.provenance import read, sha256_of, verify
+    from minigan.run import Run
+    from minigan.sampling import again
 
-    if options.output is not None and options.output.suffix != ".txt":
-        raise ValueError(f"Text is written to a .txt file, but got {options.output}.")
-    _require_free(options)
-    _use(options.backend)
-    G, vocabulary, facts = where.load_writer()
-    if vocabulary is None and options.prompt:
-        raise ValueError("The oracle's words are numbers, and take no prompt: leave --prompt out.")
-    length, prompt = facts["length"], vocabulary.encode(options.prompt) if options.prompt else np.zeros(0, np.int64)
-    if len(prompt) > length:
-        raise ValueError(f"The prompt has {len(prompt)} tokens, but this run writes texts of {length}.")
-    words = G.write(
-        rng(options.seed), options.n, length, np.tile(prompt, (options.n, 1)), temperature=options.temperature
-    )
-    shown = lambda row: " ".join(map(str, row)) if vocabulary is None else readable(vocabulary.decode(row))
-    texts = "\n\n".join(map(shown, to_host(words))) + "\n"
-    if options.output is None:
-        print(texts, end="")
-    else:
-        write_whole(options.output, texts.encode())
-        print(f"{options.n} texts of {where.folder} (step {facts['step']:,}) in {options.output}")
-
-
-def _require_free(options: argparse.Namespace) -> None:
-    if options.output is not None and options.output.exists() and not options.force:
-        raise ValueError(f"{options.output} exists already: choose another -o, or add --force to overwrite it.")
+    record = read(options.file)
+    folder = options.run or (Path("runs", record.run) if record is not None and record.run else None)
+    where = None if folder is None else Run(folder)
+    at_hand = where is not None and where.checkpoint.exists()
+    if options.run and not at_hand:
+        raise ValueError(f"{folder} holds no checkpoint.")
+    same = at_hand and record is not None and sha256_of(where.checkpoint) == record.checkpoint
+    verdict = verify(options.file, (lambda kept: again(kept, where, options.file.suffix)) if same else None)
+    print(verdict.text)
+    if verdict.good and not same:
+        there = f"the checkpoint in {folder} is another" if at_hand else "name the run by --run"
+        print(f"To make it again, its checkpoint {record.checkpoint[:12]} is needed: {there}.")
+    return 0 if verdict.good else 1
 
 
 # ---- models, data, info, check -----------------------------------------------------------------------------------
@@ -375,8 +384,12 @@ def _require_free(options: argparse.Namespace) -> None:
 def models(options: argparse.Namespace) -> None:
     from minigan.backend import rng
     from minigan.models import MODELS
+    from minigan.run import CLIPS, EVERY_MODEL, TUNES, WRITERS
 
-    for name in [options.model] if options.model else MODELS:
+    for name in [options.model] if options.model else EVERY_MODEL:
+        if name not in MODELS:
+            print(f"{name}: {(WRITERS | TUNES | CLIPS)[name]}")
+            continue
         model = MODELS[name](rng(0))
         print(f"{name}: {' '.join(MODELS[name].__doc__.split())}")
         print(f"    parameters: G {model.G.theta.size:,}, D {model.D.theta.size:,}")
@@ -458,6 +471,10 @@ def check(options: argparse.Namespace) -> int:
         (layers.AveragePool((2, 2)), (2, 4, 4, 2)),
         (layers.GlobalMaxPool(), (2, 4, 3)),
         (layers.Upsample(2), (2, 3, 2)),
+        (layers.MinibatchStd(), (4, 3, 3, 2)),
+        (layers.Highway(5, rng=r), (4, 5)),
+        (layers.LSTM(3, 4, rng=r), (2, 5, 3)),
+        (layers.GRU(3, 4, rng=r), (2, 5, 3)),
     ]
     tiny = mlp(r, image_shape=(3, 3, 1), noise=5)
     reports = [check_layer(layer, shape) for layer, shape in checked]

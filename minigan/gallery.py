@@ -15,9 +15,13 @@ import numpy as np
 
 from minigan import viz
 from minigan.backend import to_host
+from minigan.composing import MusicTraining
+from minigan.data.midi import write_midi
 from minigan.data.text import as_lines
 from minigan.files import write_whole
+from minigan.filming import ClipTraining
 from minigan.layers import Conv
+from minigan.metrics import music, video
 from minigan.metrics.text import bleu, copies, distinct
 from minigan.models import ConditionalGAN
 from minigan.network import Network
@@ -31,7 +35,12 @@ Rows = list[dict[str, float]]
 
 def gallery_of(training: Any, folder: Path, steps: int, reference: float | None) -> ImageGallery:
     """The gallery for this kind of training. steps: of the whole run. reference: D's loss when it is at a loss."""
-    kinds = {PlaneTraining: PlaneGallery, WritingTraining: WordGallery}
+    kinds = {
+        PlaneTraining: PlaneGallery,
+        WritingTraining: WordGallery,
+        MusicTraining: TuneGallery,
+        ClipTraining: ClipGallery,
+    }
     return kinds.get(type(training), ImageGallery)(training, folder, steps, reference)
 
 
@@ -130,6 +139,39 @@ class WordGallery(ImageGallery):
 
     def brief(self, row: dict[str, float]) -> str:
         return self.training.brief(row)
+
+
+class TuneGallery(ImageGallery):
+    """samples.png, the piano rolls of three tunes; tune.mid, the first of them; curves.png."""
+
+    def frame(self) -> None:
+        """Nothing: one tune is heard after another."""
+
+    def save(self, rows: Rows, say: Callable[[str], None]) -> None:
+        training = self.training
+        tunes, lenders = training.sample(64)
+        chords = lenders.chord.reshape(*tunes.shape[:2], -1)  # (n, 8, 13)
+        keys = lenders.key.reshape(*tunes.shape[:2], -1)[:, 0]  # (n, 2)
+        viz.save_piano_roll(self.folder / "samples.png", tunes[:3], chords[:3], title=f"step {training.step:,}")
+        write_midi(self.folder / "tune.mid", tunes[0], chords[0])
+        found = music.measures(tunes, chords, keys[:, 0], keys[:, 1])
+        say(f"step {training.step:,}: " + "  ".join(f"{name} {value:.2f}" for name, value in found.items()))
+
+
+class ClipGallery(ImageGallery):
+    """clips.gif, a grid of nine; strips.png, the frames of four side by side; curves.png."""
+
+    def frame(self) -> None:
+        """Nothing: the clips move by themselves."""
+
+    def save(self, rows: Rows, say: Callable[[str], None]) -> None:
+        clips = self.training.sample(64)
+        if not np.isfinite(clips).all():
+            raise FloatingPointError
+        viz.save_clips(self.folder / "clips.gif", clips[:9])
+        viz.save_film_strips(self.folder / "strips.png", clips[:4], scale=2)
+        found = video.measures((clips + 1) * 127.5)
+        say(f"step {self.training.step:,}: " + "  ".join(f"{name} {value:.2f}" for name, value in found.items()))
 
 
 def scores(words: np.ndarray, training: WritingTraining) -> dict[str, float]:

@@ -25,9 +25,11 @@ import numpy as np
 
 from minigan import __version__, checkpoint, losses
 from minigan.backend import rng
+from minigan.composing import MusicTraining
 from minigan.data import toy
 from minigan.data.text import Vocabulary
 from minigan.files import write_whole
+from minigan.filming import ClipTraining
 from minigan.gallery import ImageGallery, frames_at, gallery_of
 from minigan.models import GAN, MODELS
 from minigan.models.seqgan import Writer
@@ -40,10 +42,23 @@ from minigan.writing import WritingTraining
 
 LOG_EVERY = 10  # steps; only then do numbers cross from the device to the host
 PLANE = ("ring", "grid")  # models of points in the plane, each named as its data
-WRITERS = {  # models of text: what their networks are made with
+WRITERS = {  # models of text
+    "seqgan": "SeqGAN: words one after another, rewarded by D; Tang and Song quatrains, or your text",
+    "oracle": "The same on its benchmark: text that an LSTM with random weights wrote",
+}
+OF_WRITING = {  # what their networks are made with
     "seqgan": {"features": 64, "hidden": 128, "filters": {1: 50, 2: 100, 3: 100, 4: 50, 5: 100, 10: 50}},
     "oracle": {"features": 32, "hidden": 32, "filters": {1: 50, 2: 100, 3: 100, 4: 100, 5: 100, 10: 50, 20: 50}},
 }
+TUNES = {  # models of music
+    "midinet": "MidiNet: tunes bar by bar, given a chord and the bar before",
+    "midinet-deaf": "The same networks, told neither chord nor bar: a control",
+}
+CLIPS = {  # models of video
+    "video": "MoCoGAN: content and motion apart, a critic for frames and one for clips",
+    "video-vgan": "VGAN: 3-D transposed convolutions, a moving foreground before a still picture",
+}
+EVERY_MODEL = (*MODELS, *WRITERS, *TUNES, *CLIPS)
 GAMES = {game.name: game for game in losses.GAMES}
 # D's loss when it can tell nothing apart, a line in curves.png: D(x) = 1/2, logit 0 for hinge, 1/2 for least squares
 REFERENCES = {"minimax": math.log(4), "non_saturating": math.log(4), "hinge": 2.0, "least_squares": 0.25}
@@ -55,7 +70,9 @@ class TrainingError(RuntimeError):
 
 # Settings that mean nothing to the others.
 OF_WRITERS = ("lr_g", "mle", "pretrain", "copies")
-OF_IMAGES = ("optimizer", "beta1", "beta2", "clip", "penalty", "penalty_weight")
+OF_IMAGES = ("optimizer", "beta1", "beta2", "clip", "penalty", "penalty_weight", "loss", "average")
+FOREIGN = dict.fromkeys(MODELS, OF_WRITERS) | dict.fromkeys(WRITERS, OF_IMAGES)
+FOREIGN |= dict.fromkeys((*TUNES, *CLIPS), (*OF_WRITERS, *OF_IMAGES, "d_steps"))
 
 # What suits a model better than the defaults below.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -74,6 +91,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "ring": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
     "grid": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
+    "midinet": {"data": "chorales", "steps": 12000, "batch": 72, "every": 1000, "loss": "non_saturating"},
+    "midinet-deaf": {"data": "chorales", "steps": 12000, "batch": 72, "every": 1000, "loss": "non_saturating"},
+    "video": {"data": "shapes", "steps": 4000, "batch": 8, "every": 250, "loss": "non_saturating", "workers": 2},
+    "video-vgan": {"data": "shapes", "steps": 4000, "batch": 8, "every": 250, "loss": "non_saturating", "workers": 2},
     "dcgan": {"steps": 1500, "batch": 32, "lr": 1e-3, "loss": "non_saturating", "every": 250, "workers": 2},
 }
 
@@ -124,14 +145,19 @@ class Settings:
             return MODELS[self.model](random)
         return MODELS[self.model](random, image_shape=self.image_shape)
 
-    def train(self, data: Any, labels: Any = None) -> Any:
-        """The training, at its beginning, on the data (M, ...); labels: of images, (M,), or a writer's Corpus."""
+    def train(self, data: Any, beside: Any = None) -> Any:
+        """The training, at its beginning, on the data (M, ...) and what stands beside them (see `run`)."""
+        rates = {name: getattr(self, name) for name in ("batch", "lr", "lr_d", "seed", "workers")}
+        if self.model in TUNES:
+            return MusicTraining(*beside, conditions=self.model == "midinet", **rates)
+        if self.model in CLIPS:
+            return ClipTraining(self.model, data, **rates)
         if self.model in WRITERS:
-            size = labels.oracle.vocabulary if labels.oracle is not None else len(labels.vocabulary)
+            size = beside.oracle.vocabulary if beside.oracle is not None else len(beside.vocabulary)
             names = ("mle", "pretrain", "batch", "lr", "d_steps", "copies", "seed", "workers")
-            options = {name: getattr(self, name) for name in names} | WRITERS[self.model]
+            options = {name: getattr(self, name) for name in names} | OF_WRITING[self.model]
             rates = {"lr_game": self.lr_g or self.lr, "lr_d": self.lr_d or self.lr}
-            return WritingTraining(data, labels, size, **options, **rates)
+            return WritingTraining(data, beside, size, **options, **rates)
         random = rng(self.seed)
         names = ("batch", "lr", "lr_d", "seed", "average", "workers", "d_steps", "clip", "penalty_weight")
         options = {name: getattr(self, name) for name in names}
@@ -142,11 +168,11 @@ class Settings:
         if self.model in PLANE:
             moments = max(1, self.steps * (self.d_steps + 1) // 240)  # between two of those that the board keeps
             return PlaneTraining(self.build(random), getattr(toy, self.model)(), data, every=moments, **options)
-        return Training(self.build(random), data, labels=labels, **options)
+        return Training(self.build(random), data, labels=beside, **options)
 
     def __post_init__(self) -> None:
-        if self.model not in MODELS and self.model not in WRITERS:
-            raise ValueError(f'There is no model "{self.model}"; there are {", ".join([*MODELS, *WRITERS])}.')
+        if self.model not in EVERY_MODEL:
+            raise ValueError(f'There is no model "{self.model}"; there are {", ".join(EVERY_MODEL)}.')
         if self.loss not in GAMES:
             raise ValueError(f'There is no loss "{self.loss}"; there are {", ".join(GAMES)}.')
         object.__setattr__(self, "image_shape", tuple(self.image_shape))  # JSON has lists only
@@ -173,9 +199,8 @@ class Settings:
         if self.seed < 0:
             raise ValueError(f"--seed is a number of at least 0, but got {self.seed}.")
 
-        foreign = OF_IMAGES if self.model in WRITERS else OF_WRITERS
-        for name in foreign:
-            if getattr(self, name) != getattr(type(self), name):
+        for name in FOREIGN[self.model]:
+            if getattr(self, name) != DEFAULTS.get(self.model, {}).get(name, getattr(type(self), name)):
                 raise ValueError(f"{self.model} has no --{name.replace('_', '-')}: leave it out.")
 
     def _require(self, names: tuple[str, ...], holds: Callable[[Any], bool], what: str) -> None:
@@ -248,17 +273,17 @@ def run(
     images: np.ndarray,
     out: str | os.PathLike,
     *,
-    labels: Any = None,
+    beside: Any = None,
     resume: bool = False,
     progress: bool = True,
     say: Callable[[str], None] = print,
 ) -> Run:
     """Train into the folder `out`, or go on with the run that is there.
 
-    images: uint8 (M, H, W, C), with labels (M,) for a conditional model; points (M, 2), for a model of the plane; or
-    words (M, T) and, as labels, a Corpus, for one that writes.
-    Leaves samples.png, interpolation.png, training.gif, curves.png, log.csv, config.json, checkpoint.safetensors and
-    frames/, and filters.png where D begins with a convolution; of points, board.png and board.gif instead of samples.
+    images, and what stands beside them: uint8 (M, H, W, C), beside their labels (M,) for a conditional model; points
+    (M, 2), for a model of the plane; words (M, T) beside a Corpus; bars (M, 16) beside two Melodies, for training and
+    for testing; or clips (M, T, H, W, C) uint8.
+    Leaves log.csv, config.json, checkpoint.safetensors, curves.png, and the samples of its gallery (minigan.gallery).
     A checkpoint is written every `settings.every` steps, at the end, and on Ctrl-C. Raises TrainingError.
     """
     from tqdm import tqdm
@@ -267,7 +292,7 @@ def run(
     where = Run(out)
     if where.exists() and not resume:
         raise TrainingError(f"{out} holds a run already: add --resume to go on with it, or choose another --out.")
-    training = settings.train(images, labels)
+    training = settings.train(images, beside)
     if resume and where.checkpoint.exists():
         training.load(*checkpoint.load(where.checkpoint))
         say(f"Going on with {out} from step {training.step:,}.")
@@ -361,6 +386,8 @@ def _save(
         write_whole(where.log, text.getvalue().encode())
         gallery.save(rows, say)
         checkpoint.save(where.checkpoint, arrays, facts)
+    except FloatingPointError:
+        raise _diverged(training.step, where) from None
     except OSError as error:
         raise _cannot_write(where, error) from None
 

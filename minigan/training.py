@@ -25,6 +25,22 @@ AVERAGE_EVERY = 10  # steps from one update of the averaged G to the next: a ten
 MEASURES = ("d_loss", "g_loss", "d_real", "d_fake", "d_grad_norm", "g_grad_norm")
 
 
+class Epochs:
+    """Which samples a batch takes: every epoch goes through all M, in an order given by seed and epoch."""
+
+    def __init__(self, count: int, batch: int, seed: int) -> None:
+        self.count, self.batch, self.seed = count, batch, seed
+        self._epoch, self._order = -1, np.arange(0)
+
+    def rows(self, k: int) -> np.ndarray:
+        """The indices of the k-th batch, (N,), on the host."""
+        epoch, place = divmod(k, self.count // self.batch)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = np.random.default_rng((self.seed, epoch)).permutation(self.count)
+        return self._order[place * self.batch : (place + 1) * self.batch]
+
+
 class Training:
     """Everything that the next step depends on: the networks, their optimizers, the data, the noise, the step.
 
@@ -98,19 +114,15 @@ class Training:
         self.G_average = self.G.copy() if average else self.G
         self.step = 0
         self.trace: dict[str, Any] = {}
-        self._epoch, self._order = -1, None
+        self.epochs = Epochs(len(images), batch, seed)
 
     def real_batch(self, i: int = 0) -> Array:
         """What D sees in its i-th turn of the next step, (N, ...) float32: each epoch has its order.
 
         It is given by seed and epoch. For a conditional model, a pair with the labels (N,).
         """
-        epoch, place = divmod(self.step * self.d_steps + i, len(self.images) // self.batch)
-        if epoch != self._epoch:
-            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.images))
-            self._epoch, self._order = epoch, order if isinstance(self.images, np.memmap) else to_device(order)
-        rows = self._share(self._order[place * self.batch : (place + 1) * self.batch])
-        x = to_device(self.images[rows])
+        rows = self._share(self.epochs.rows(self.step * self.d_steps + i))
+        x = to_device(self.images[rows if isinstance(self.images, np.memmap) else to_device(rows)])
         if self.model.pixels:
             low, high = self.model.pixels
             x = x.astype("float32") * ((high - low) / 255) + low
@@ -163,28 +175,17 @@ class Training:
 
     def measures(self) -> dict[str, float]:
         """The last step in numbers on the host: both losses, D(x), D(G(z)) and both gradient norms."""
-        trace = self.trace
-        values = (
-            trace["d_value"],
-            trace["g_value"],
-            sigmoid(trace["real_logits"]).mean(),
-            sigmoid(trace["fake_logits"]).mean(),
-            gradient_norm(self.D),
-            gradient_norm(self.G),
-        )
-        return {"step": self.step, **dict(zip(MEASURES, (float(to_host(v)) for v in values)))}
+        return {"step": self.step, **measured(self.trace, self.D, self.G)}
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays and facts for a checkpoint."""
         arrays, facts = {}, {"step": self.step, "rng": rng_state(self.rng), "model": self.model.name}
         if self.average:
             arrays |= network_arrays(self.G_average, "G_average")
-        for who, network, optimizer in self._players():
+        for who, network in {"G": self.G, "D": self.D}.items():
             arrays |= network_arrays(network, who)
-            kept = optimizer.state()
-            facts[f"{who}_optimizer.steps"] = kept.pop("steps")
-            arrays |= {f"{who}_optimizer.{name}": to_host(m) for name, m in kept.items()}
-        return arrays, facts
+        moments, steps = optimizer_state({"G": self.G_optimizer, "D": self.D_optimizer})
+        return arrays | moments, facts | steps
 
     def load(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Go on from a checkpoint. Raises CheckpointError when it is another model's; then nothing has changed."""
@@ -193,15 +194,11 @@ class Training:
             self.workers.stop()  # the others would go on from where they are; they start anew with the next step
         if self.average:
             load_network(self.G_average, "G_average", arrays)
-        for who, network, optimizer in self._players():
+        for who, network in {"G": self.G, "D": self.D}.items():
             load_network(network, who, arrays)
-            moments = {name: arrays[f"{who}_optimizer.{name}"] for name in optimizer.moments}
-            optimizer.load({"steps": facts[f"{who}_optimizer.steps"], **moments})
+        load_optimizers({"G": self.G_optimizer, "D": self.D_optimizer}, arrays, facts)
         set_rng_state(self.rng, facts["rng"])
         self.step = facts["step"]
-
-    def _players(self):
-        return (("G", self.G, self.G_optimizer), ("D", self.D, self.D_optimizer))
 
 
 def drawn(G: Network, z: Any) -> np.ndarray:
@@ -236,6 +233,36 @@ def load_network(network: Any, who: str, arrays: dict[str, np.ndarray]) -> None:
             raise CheckpointError(f"This checkpoint is of another model: for {who}.{name} {p.shape} it {has}.")
         p[...] = to_device(saved)
     network.changed()
+
+
+def optimizer_state(optimizers: dict[str, Optimizer]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What a checkpoint keeps of optimizers, each with its name: their moments on the host, and their steps."""
+    arrays, facts = {}, {}
+    for who, optimizer in optimizers.items():
+        kept = optimizer.state()
+        facts[f"{who}_optimizer.steps"] = kept.pop("steps")
+        arrays |= {f"{who}_optimizer.{name}": to_host(moment) for name, moment in kept.items()}
+    return arrays, facts
+
+
+def load_optimizers(optimizers: dict[str, Optimizer], arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+    """Give `optimizer_state` back to the optimizers."""
+    for who, optimizer in optimizers.items():
+        moments = {name: arrays[f"{who}_optimizer.{name}"] for name in optimizer.moments}
+        optimizer.load({"steps": facts[f"{who}_optimizer.steps"], **moments})
+
+
+def measured(trace: dict[str, Any], D: Any, G: Any) -> dict[str, float]:
+    """A step's trace in numbers on the host: both losses, D(x), D(G(z)) and both gradient norms (MEASURES)."""
+    values = (
+        trace["d_value"],
+        trace["g_value"],
+        sigmoid(trace["real_logits"]).mean(),
+        sigmoid(trace["fake_logits"]).mean(),
+        gradient_norm(D),
+        gradient_norm(G),
+    )
+    return dict(zip(MEASURES, (float(to_host(v)) for v in values)))
 
 
 def train(model: GAN, images: np.ndarray, *, steps: int, **options: Any) -> Iterator[Training]:

@@ -14,7 +14,7 @@ from minigan.backend import Array, rng, rng_state, set_rng_state, to_device, to_
 from minigan.data.text import Vocabulary
 from minigan.models.seqgan import Reader, Writer, probability_real, read_step, rewards, write_step
 from minigan.optim import Adam
-from minigan.training import check_fits, load_network, network_arrays
+from minigan.training import Epochs, check_fits, load_network, load_optimizers, network_arrays, optimizer_state
 from minigan.workers import Workers
 
 LOOK = 256  # held-out sequences whose likelihood is taken for the log
@@ -80,7 +80,7 @@ class WritingTraining:
         self.workers = Workers(workers, self.optimizers["MLE"]) if workers > 1 and mle else None
         self.step = 0
         self.last = {"nll": 0.0, "d_loss": 0.0, "reward": 0.0}  # what a phase does not compute keeps its last value
-        self._epoch, self._order = -1, np.arange(0)
+        self.epochs = Epochs(len(words), batch, seed)
 
     @property
     def length(self) -> int:
@@ -93,12 +93,8 @@ class WritingTraining:
         return (self.step >= self.mle) + (self.step >= self.mle + self.pretrain)
 
     def real_batch(self) -> Array:
-        """The sequences of the next step: each epoch has its order, given by seed and epoch."""
-        epoch, place = divmod(self.step, len(self.words) // self.batch)
-        if epoch != self._epoch:
-            self._epoch = epoch
-            self._order = np.random.default_rng((self.seed, epoch)).permutation(len(self.words))
-        return to_device(self.words[self._order[place * self.batch : (place + 1) * self.batch]])
+        """The sequences of the next step, (N, T)."""
+        return to_device(self.words[self.epochs.rows(self.step)])
 
     def advance(self) -> None:
         """One step of the phase it falls into."""
@@ -162,20 +158,15 @@ class WritingTraining:
         arrays = network_arrays(self.G, "G") | network_arrays(self.D, "D")
         facts = {"step": self.step, "rng": rng_state(self.rng), "model": "seqgan", "length": self.length}
         facts["last"] = {name: float(to_host(value)) for name, value in self.last.items()}
-        for who, optimizer in self.optimizers.items():
-            kept = optimizer.state()
-            facts[f"{who}_optimizer.steps"] = kept.pop("steps")
-            arrays |= {f"{who}_optimizer.{name}": to_host(moment) for name, moment in kept.items()}
-        return arrays, facts
+        moments, steps = optimizer_state(self.optimizers)
+        return arrays | moments, facts | steps
 
     def load(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Go on from a checkpoint. Raises CheckpointError when it is another model's; then nothing has changed."""
         check_fits(arrays, self.state()[0], "seqgan")
         load_network(self.G, "G", arrays)
         load_network(self.D, "D", arrays)
-        for who, optimizer in self.optimizers.items():
-            moments = {name: arrays[f"{who}_optimizer.{name}"] for name in optimizer.moments}
-            optimizer.load({"steps": facts[f"{who}_optimizer.steps"], **moments})
+        load_optimizers(self.optimizers, arrays, facts)
         set_rng_state(self.rng, facts["rng"])
         if self.workers is not None:
             self.workers.stop()  # the others would go on from where they are; they start anew with the next step

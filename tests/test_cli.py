@@ -127,7 +127,7 @@ def test_models_and_info_and_check(capsys):
     text = capsys.readouterr().out
     assert "backend numpy" in text and "BLAS" in text and "threads" in text
     assert call("check") == 0
-    assert "25 right, 0 wrong" in capsys.readouterr().out
+    assert "29 right, 0 wrong" in capsys.readouterr().out
 
 
 def test_check_fails_when_a_layer_is_wrong(monkeypatch, capsys):
@@ -162,6 +162,16 @@ def test_check_fails_when_a_layer_is_wrong(monkeypatch, capsys):
         (["train", "seqgan", "--workers", "5"], "cannot be shared out evenly to 5 workers"),
         (["train", "mlp", "--mle", "5"], "mlp has no --mle"),
         (["sample", "{run}", "--label", "7"], "knows no labels: leave --label out"),
+        (["sample", "{run}", "--wav"], "mlp-sigmoid draws images, which take no --wav: leave it out"),
+        (["sample", "{run}", "--scale", "0"], "--scale is a number of at least 1, but got 0"),
+        (["train", "midinet", "--penalty", "r1"], "midinet has no --penalty: leave it out"),
+        (["train", "midinet", "--resume"], "There is no run of midinet"),
+        (["train", "midinet-deaf", "--data", "nowhere"], "There is no folder"),
+        (["train", "seqgan", "--size", "28"], "seqgan has no --size and no --grey: leave them out"),
+        (["train", "ring", "--grey"], "ring has no --size and no --grey: leave them out"),
+        (["train", "video", "--size", "48"], "Video models draw frames of 32x32 or 64x64, not 48x48"),
+        (["train", "video-vgan", "--average", "0.9"], "video-vgan has no --average: leave it out"),
+        (["train", "video", "--data", "nowhere"], "There is no folder"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, sentence, trained, tmp_path, monkeypatch, capsys):

@@ -137,7 +137,7 @@ def test_the_command_line_trains_on_any_text_and_writes(tmp_path, capsys):
         (("--prompt", "x"), "not in the vocabulary"),
         (("--prompt", 11 * "月"), "but this run writes texts of 10"),
         (("--temperature", 0), "temperature is a positive number"),
-        (("-o", tmp_path / "a.png"), "written to a .txt file"),
+        (("-o", tmp_path / "a.png"), "ends in .txt"),
         (("-o", tmp_path / "two.txt"), "exists already"),
     ):
         assert call("sample", run, *wrong) == 1

@@ -53,10 +53,11 @@ class Writer(Network):
 
     # ---- reading: the probability of given words
 
-    def hidden(self, words: Array, state: State | None = None) -> tuple[Array, Cache]:
-        """h (N, T, H), the state before each word is chosen, and the cache."""
+    def hidden(self, words: Array, state: State | None = None, given: Array | None = None) -> tuple[Array, Cache]:
+        """h (N, T, H), the state before each word is chosen, and the cache. given: what is read, if not the words."""
         words = self.on_device(words)
-        given = xp.concatenate([xp.zeros_like(words[:, :1]), words[:, :-1]], axis=1)
+        if given is None:
+            given = xp.concatenate([xp.zeros_like(words[:, :1]), words[:, :-1]], axis=1)
         e, e_cache = self.embedding.forward(given)  # (N, T, E)
         h, h_cache = self.lstm.forward(e, state=state)
         return h, Cache(self, [e_cache, h_cache])
@@ -83,13 +84,13 @@ class Writer(Network):
         dh = self.out.backward(dy.reshape(-1, dy.shape[-1]), out_cache)
         self.hidden_backward(dh.reshape(*dy.shape[:2], -1), Cache(self, [e_cache, h_cache]))
 
-    def learn(self, words: Array, weights: Array | None = None) -> Array:
+    def learn(self, words: Array, weights: Array | None = None, given: Array | None = None) -> Array:
         """Adds the gradient of mean(-w log p(word)) over all N T words, and returns it, 0-d. w (N, T), or 1.
 
         w = 1 is maximum likelihood, w a reward is REINFORCE. The logits are made, used and dropped by blocks of rows.
         """
         words = self.on_device(words)
-        h, cache = self.hidden(words)
+        h, cache = self.hidden(words, given=given)
         rows, ids = h.reshape(-1, h.shape[-1]), words.reshape(-1)  # (N T, H), (N T,)
         dh, value = xp.empty_like(rows), xp.zeros((), dtype=rows.dtype)
         w = xp.ones(len(rows), dtype=rows.dtype) if weights is None else weights.reshape(-1)
@@ -130,8 +131,8 @@ class Writer(Network):
         """n sequences of `length` words, (n, length), that begin with the prompt (n, P).
 
         state: the LSTM's (h, c) after all words of the prompt but the last: what was read is not read again. Each
-        word is drawn from softmax(logits / temperature) by the Gumbel-max trick: the largest of logits / temperature
-        - log E, E exponentially distributed. Raises ValueError for a temperature that is not positive.
+        word is drawn from softmax(logits / temperature) by the Gumbel-max trick (`gumbel`).
+        Raises ValueError for a temperature that is not positive.
         """
         if not temperature > 0:
             raise ValueError(f"The temperature is a positive number, but got {temperature}.")
@@ -145,10 +146,14 @@ class Writer(Network):
                 last = words[:, t - 1] if t else xp.zeros(n, dtype="int64")
                 state = self.lstm.advance(xp.take(table, last, axis=0), state)
             if t >= begin:
-                logits = self.out.forward(state[0])[0]
-                noise = xp.log(-xp.log(xp.maximum(rng.random(logits.shape, dtype="float32"), 1e-30)) + 1e-30)
-                words[:, t] = (logits / temperature - noise).argmax(axis=1)
+                logits = self.out.forward(state[0])[0] / temperature
+                words[:, t] = (logits + gumbel(rng, logits.shape)).argmax(axis=1)
         return words
+
+
+def gumbel(rng: Any, shape: tuple[int, ...]) -> Array:
+    """Gumbel noise, float32: -log E, E exponentially distributed. The argmax of s + it is drawn from softmax(s)."""
+    return -xp.log(-xp.log(xp.maximum(rng.random(shape, dtype="float32"), 1e-30)) + 1e-30)
 
 
 PAPER_FILTERS = dict(
@@ -190,19 +195,29 @@ class Reader(Network):
 
     def forward(self, words: Array, train: bool = True) -> tuple[Array, Cache]:
         e, e_cache = self.embedding.forward(words)
+        logits, cache = self.forward_features(e, train)
+        return logits, Cache(self, [e_cache, cache])
+
+    def forward_features(self, e: Array, train: bool = True) -> tuple[Array, Any]:
+        """What comes after the embedding: e (N, T, E) -> logits (N, 1), and what its backward needs."""
         features, caches = zip(*(conv.forward(e, train) for conv in self.convs))  # (N, filters) of each width
         logits, top_cache = self.top.forward(xp.concatenate(features, axis=1), train)
-        return logits, Cache(self, [e_cache, caches, top_cache])
+        return logits, (caches, top_cache)
 
     def backward(self, dy: Array, cache: Cache, param_grads: bool = True, input_grad: bool = False) -> None:
         """Adds the parameters' gradients. Words have no gradient: this is where a GAN for text breaks."""
         check_cache(self, cache)
-        e_cache, caches, top_cache = cache.layers
+        e_cache, after = cache.layers
+        self.embedding.backward(self.backward_features(dy, after, param_grads), e_cache, param_grads)
+
+    def backward_features(self, dy: Array, cache: Any, param_grads: bool = True) -> Array:
+        """de (N, T, E), the gradient on every word's features."""
+        caches, top_cache = cache
         d_features, de, start = self.top.backward(dy, top_cache, param_grads), 0, 0
         for conv, count, its_cache in zip(self.convs, self.counts, caches):
             de = de + conv.backward(d_features[:, start : start + count], its_cache, param_grads)
             start += count
-        self.embedding.backward(de, e_cache, param_grads)
+        return de
 
 
 # ---- the steps of the game: D's reads, G's is rewarded -------------------------------------------------------------

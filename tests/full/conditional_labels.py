@@ -42,7 +42,7 @@ def main():
             settings = Settings.of(model, seed=options.seed, **given)
             for name, its_labels in ((model, labels), (f"{model}-shuffled", shuffled)):
                 began = time.perf_counter()
-                where = run(settings, images, (options.out or Path(home)) / name, labels=its_labels, progress=False)
+                where = run(settings, images, (options.out or Path(home)) / name, beside=its_labels, progress=False)
                 seconds = time.perf_counter() - began
                 gan, _ = where.load()
                 z, _ = gan.draw_noise(rng(1), len(ASKED))

@@ -2,8 +2,8 @@
 
     python tests/full/oracle_mle.py [--epochs 50] [--oracle ORACLE.npz] [--seed 0]
 
-Settings of the published code: 5,000 words, 32 features, 32 hidden units, 10,000 sequences of 20 words, batches of 64,
-Adam with a rate of 0.01, and the measure: the oracle's mean -log p of a word, over 9,984 sequences that G wrote.
+Settings of the published code: 5,000 words, 32 features, 32 hidden units, 10,000 sequences of 20 words, batches of 64
+and Adam with a rate of 0.01. The measure: the oracle's mean -log p of a word, over 9,984 sequences that G wrote.
 Without --oracle, the arrays of the published oracle, minigan's own is taken, drawn from a seed.
 Ends with status 1 where the curve stays above 9.15.
 """
