@@ -199,7 +199,10 @@ def train(options: argparse.Namespace) -> None:
     images, beside = load_data(settings, size, grey)
     settings = replace(settings, image_shape=images.shape[1:])
     where = run(settings, images, where.folder, beside=beside, resume=options.resume, progress=not options.quiet)
-    pictures = [f"{name}.png" for name in ("samples", "interpolation", "filters", "board", "strips", "curves")]
+    pictures = [
+        f"{name}.png"
+        for name in ("samples", "interpolation", "reconstructions", "filters", "board", "strips", "curves")
+    ]
     films = [f"{name}.gif" for name in ("training", "board", "clips")]
     made = ["samples.txt", *pictures, *films, "tune.mid", "log.csv", "checkpoint.safetensors"]
     print(f"In {where.folder}: " + ", ".join(name for name in made if (where.folder / name).exists()))
@@ -392,9 +395,12 @@ def models(options: argparse.Namespace) -> None:
             continue
         model = MODELS[name](rng(0))
         print(f"{name}: {' '.join(MODELS[name].__doc__.split())}")
-        print(f"    parameters: G {model.G.theta.size:,}, D {model.D.theta.size:,}")
-        if options.model:
-            print("\nG", model.G.summary((model.noise,)), "\nD", model.D.summary(model.image_shape), sep="\n")
+        networks = {"G": (model.G, (model.noise,)), "D": (model.D, model.image_shape)}
+        networks["encoder"] = (getattr(model, "encoder", None), model.image_shape)
+        networks = {who: pair for who, pair in networks.items() if pair[0] is not None}
+        print("    parameters: " + ", ".join(f"{who} {net.theta.size:,}" for who, (net, _) in networks.items()))
+        for who, (network, shape) in networks.items() if options.model else ():
+            print("", who, network.summary(shape), sep="\n")
 
 
 def data(options: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from minigan import viz
 from minigan.backend import to_host
+from minigan.coding import TERMS, CodingTraining
 from minigan.composing import MusicTraining
 from minigan.data.midi import write_midi
 from minigan.data.text import as_lines
@@ -29,6 +30,11 @@ from minigan.plane import PlaneTraining
 from minigan.training import MEASURES, Training
 from minigan.writing import PHASES, WritingTraining
 
+OF_CODING = (  # panels of curves.png
+    ("Terms of the bound, nats an image", ("reconstruction", "reconstruction"), ("kl", "KL")),
+    ("Loss", ("encoder_loss", "encoder"), ("g_loss", "G")),
+    viz.PANELS[1],
+)
 FRAMES = 60  # pictures kept for training.gif
 Rows = list[dict[str, float]]
 
@@ -36,6 +42,7 @@ Rows = list[dict[str, float]]
 def gallery_of(training: Any, folder: Path, steps: int, reference: float | None) -> ImageGallery:
     """The gallery for this kind of training. steps: of the whole run. reference: D's loss when it is at a loss."""
     kinds = {
+        CodingTraining: CodingGallery,
         PlaneTraining: PlaneGallery,
         WritingTraining: WordGallery,
         MusicTraining: TuneGallery,
@@ -66,14 +73,14 @@ class ImageGallery:
         for name, (images, columns) in (("samples", self._samples(64)), ("interpolation", walks)):
             path = self.folder / f"{name}.png"
             viz.save_grid(images, path, columns=columns, scale=2, value_range=self.training.model.pixels)
-        if (filters := first_filters(self.training.D)) is not None:
+        if self.training.D is not None and (filters := first_filters(self.training.D)) is not None:
             viz.save_grid(filters, self.folder / "filters.png", scale=4)
 
     def finish(self, rows: Rows) -> None:
         """What belongs to the whole run: curves.png from the log, training.gif from the frames up to its end."""
         from PIL import Image
 
-        if rows:
+        if rows and set(MEASURES) <= set(self.columns):
             log = {name: np.array([row[name] for row in rows]) for name in self.columns}
             viz.curves(log, self.folder / "curves.png", reference=self.reference)
         last = rows[-1]["step"] if rows else 0
@@ -139,6 +146,29 @@ class WordGallery(ImageGallery):
 
     def brief(self, row: dict[str, float]) -> str:
         return self.training.brief(row)
+
+
+class CodingGallery(ImageGallery):
+    """As of images, and reconstructions.png: beside each image what G draws of its code."""
+
+    columns = ("step", *TERMS)
+
+    def save(self, rows: Rows, say: Callable[[str], None]) -> None:
+        super().save(rows, say)
+        pairs = self.training.reconstructions(32)
+        path = self.folder / "reconstructions.png"
+        viz.save_grid(pairs, path, columns=8, scale=2, value_range=self.training.model.pixels)
+
+    def finish(self, rows: Rows) -> None:
+        super().finish(rows)
+        if rows:
+            log = {name: np.array([row[name] for row in rows]) for name in self.columns}
+            if self.training.D is None:
+                log = {name: column for name, column in log.items() if name not in ("d_real", "d_fake")}
+            viz.curves(log, self.folder / "curves.png", reference=None, panels=OF_CODING)
+
+    def brief(self, row: dict[str, float]) -> str:
+        return "reconstruction {reconstruction:.1f}  KL {kl:.1f}  encoder {encoder_loss:.1f}".format(**row)
 
 
 class TuneGallery(ImageGallery):

@@ -25,6 +25,7 @@ import numpy as np
 
 from minigan import __version__, checkpoint, losses
 from minigan.backend import rng
+from minigan.coding import CodingTraining
 from minigan.composing import MusicTraining
 from minigan.data import toy
 from minigan.data.text import Vocabulary
@@ -42,6 +43,7 @@ from minigan.writing import WritingTraining
 
 LOG_EVERY = 10  # steps; only then do numbers cross from the device to the host
 PLANE = ("ring", "grid")  # models of points in the plane, each named as its data
+CODERS = ("vae", "vae-gan")  # models with an encoder
 WRITERS = {  # models of text
     "seqgan": "SeqGAN: words one after another, rewarded by D; Tang and Song quatrains, or your text",
     "oracle": "The same on its benchmark: text that an LSTM with random weights wrote",
@@ -73,6 +75,7 @@ OF_WRITERS = ("lr_g", "mle", "pretrain", "copies")
 OF_IMAGES = ("optimizer", "beta1", "beta2", "clip", "penalty", "penalty_weight", "loss", "average")
 FOREIGN = dict.fromkeys(MODELS, OF_WRITERS) | dict.fromkeys(WRITERS, OF_IMAGES)
 FOREIGN |= dict.fromkeys((*TUNES, *CLIPS), (*OF_WRITERS, *OF_IMAGES, "d_steps"))
+FOREIGN |= dict.fromkeys(CODERS, (*OF_WRITERS, *OF_IMAGES[:-1], "d_steps"))  # they have an average
 
 # What suits a model better than the defaults below.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -91,6 +94,18 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "ring": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
     "grid": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
+    "vae": {"steps": 1500, "batch": 32, "lr": 1e-3, "loss": "non_saturating", "every": 250, "workers": 2},
+    "vae-gan": {
+        **{
+            "steps": 1500,
+            "batch": 32,
+            "lr": 5e-4,
+            "lr_d": 2.5e-4,
+            "loss": "non_saturating",
+            "every": 250,
+            "workers": 2,
+        }
+    },
     "midinet": {"data": "chorales", "steps": 12000, "batch": 72, "every": 1000, "loss": "non_saturating"},
     "midinet-deaf": {"data": "chorales", "steps": 12000, "batch": 72, "every": 1000, "loss": "non_saturating"},
     "video": {"data": "shapes", "steps": 4000, "batch": 8, "every": 250, "loss": "non_saturating", "workers": 2},
@@ -159,6 +174,8 @@ class Settings:
             rates = {"lr_game": self.lr_g or self.lr, "lr_d": self.lr_d or self.lr}
             return WritingTraining(data, beside, size, **options, **rates)
         random = rng(self.seed)
+        if self.model in CODERS:
+            return CodingTraining(self.build(random), data, average=self.average, random=random, **rates)
         names = ("batch", "lr", "lr_d", "seed", "average", "workers", "d_steps", "clip", "penalty_weight")
         options = {name: getattr(self, name) for name in names}
         options |= {"random": random, "loss": GAMES[self.loss], "optimizer": RMSProp}
@@ -254,7 +271,8 @@ class Run:
         settings = self.settings()
         model = settings.build(rng(0))
         load_network(model.G, "G_average" if settings.average else "G", arrays)
-        load_network(model.D, "D", arrays)
+        if model.D is not None:
+            load_network(model.D, "D", arrays)
         return model, facts
 
     def load_writer(self) -> tuple[Writer, Vocabulary | None, dict[str, Any]]:

@@ -36,6 +36,7 @@ FLOORS = {
     "dynamics": 5,
     "writing": 6,
     "board": 6,
+    "coding": 6,
     "composing": 6,
     "filming": 6,
     "detect": 7,

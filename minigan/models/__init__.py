@@ -5,6 +5,7 @@ from minigan.models.dcgan import dcgan
 from minigan.models.gan import GAN
 from minigan.models.mlp import mlp, mlp_linear, mlp_sigmoid
 from minigan.models.plane import pacgan, plane
+from minigan.models.vae import VAE, vae, vae_gan
 
 MODELS = {
     "mlp": mlp,
@@ -13,6 +14,8 @@ MODELS = {
     "dcgan": dcgan,
     "conditional": conditional,
     "conditional-joined": conditional_joined,
+    "vae": vae,
+    "vae-gan": vae_gan,
     "ring": plane,
     "grid": plane,
 }
@@ -20,6 +23,7 @@ MODELS = {
 __all__ = [
     "GAN",
     "MODELS",
+    "VAE",
     "ConditionalGAN",
     "conditional",
     "conditional_joined",
@@ -29,4 +33,6 @@ __all__ = [
     "mlp_sigmoid",
     "pacgan",
     "plane",
+    "vae",
+    "vae_gan",
 ]

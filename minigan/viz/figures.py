@@ -37,6 +37,7 @@ def curves(
     log: Mapping[str, np.ndarray],
     path: str | os.PathLike | None = None,
     reference: float | None = math.log(4),
+    panels: tuple = PANELS,
 ) -> Figure:
     """Draw a run in three panels over the step: losses, D's verdicts, gradient norms (log axis).
 
@@ -45,12 +46,13 @@ def curves(
                panel without a finite value is left out; without "step" the entries are counted.
     reference  a level marked in the panel of losses: log 4 is the minimax discriminator's loss when D answers
                1/2 to everything (Goodfellow et al. 2014, theorem 1). None for a loss that has no such level.
+    panels     others than these: for each its title, and the column and label of its two lines
 
     The values are light, their moving average over about a fortieth of the run is strong; a gap is a value that
     was not finite. Returns the figure; writes a PNG where a path is given. Raises ValueError for columns of
     unequal length and where there is nothing to draw.
     """
-    known = ["step"] + [column for _, *pair in PANELS for column, _ in pair]
+    known = ["step"] + [column for _, *pair in panels for column, _ in pair]
     table = {name: np.asarray(log[name], dtype=float) for name in known if name in log}
     if len({values.shape for values in table.values()}) > 1 or any(v.ndim != 1 for v in table.values()):
         lengths = ", ".join(f"{name} {values.shape}" for name, values in table.items())
@@ -58,7 +60,7 @@ def curves(
     drawn = {name for name, values in table.items() if np.isfinite(values).any()} - {"step"}
     if not drawn:
         raise ValueError(f"nothing to draw: the log has no finite value under {', '.join(known[1:])}")
-    panels = [panel for panel in PANELS if drawn & {column for column, _ in panel[1:]}]
+    panels = [panel for panel in panels if drawn & {column for column, _ in panel[1:]}]
 
     T = len(next(iter(table.values())))
     step = table.get("step", np.arange(1, T + 1))
