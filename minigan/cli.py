@@ -1,4 +1,4 @@
-"""The command line: `minigan train | sample | verify | models | data | info | check`.
+"""The command line: `minigan train | sample | evaluate | verify | models | data | info | check`.
 
 Each command is one function. Bad input ends in one sentence and the exit status 1, never in a traceback
 (MINIGAN_DEBUG=1 brings it back).
@@ -138,6 +138,17 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--wav", action="store_true", default=None, help="tunes: a recording beside the .mid")
     p.add_argument("--fix", choices=["content", "motion"], help="video: all clips show, or do, the same")
     p.add_argument("--force", action="store_true", help="overwrite the output file if it exists")
+    _add_backend(p)
+
+    p = add(
+        "evaluate", evaluate, "Measure a run beside real data and planted failures: a table, a page, a JSON file."
+    )
+    p.add_argument("run", type=Path, help="a run folder")
+    p.add_argument("-n", type=int, help="samples (default: as many as there are held-out digits, or 1,000)")
+    p.add_argument(
+        "-o", "--output", type=Path, help="where to put report.html and evaluation.json (default: the run)"
+    )
+    p.add_argument("--seed", type=int, default=0, help="of the samples (default 0)")
     _add_backend(p)
 
     p = add("verify", verify, "Say whether a sample file and its record agree, and make it again from its run.")
@@ -359,6 +370,14 @@ def sample(options: argparse.Namespace) -> None:
     _use(options.backend)
     options.say = print
     sample(options)
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    from minigan.evaluation import evaluate
+
+    _use(options.backend)
+    page = evaluate(options.run, n=options.n, out=options.output, seed=options.seed, load=load_data)
+    print(f"The page: {page}")
 
 
 def verify(options: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from minigan.models.midinet import NOISE, Composer, Listener, bar_before, compos
 from minigan.optim import Adam
 from minigan.training import (
     Epochs,
+    Training,
     check_fits,
     load_network,
     load_optimizers,
@@ -28,13 +29,13 @@ from minigan.workers import Workers
 BARS = 8  # of a tune, as in the paper
 
 
-class MusicTraining:
+class MusicTraining(Training):
     """Everything that the next step depends on: G and D, their optimizers, the bars, the noise, the step.
 
     melodies: what is trained on; test: tunes that lend their chords to samples. A step is one of D and `g_steps` of
     G, with the weights of feature matching that `minigan.models.midinet.g_step` has.
     conditions: False is the control, networks that are told neither the chord nor the bar before.
-    workers: processes that share each step (minigan.workers).
+    Other options mean what they mean in a Training.
     """
 
     pixels = None
@@ -50,6 +51,7 @@ class MusicTraining:
         lr_d: float | None = None,
         g_steps: int = 2,
         seed: int = 0,
+        average: float = 0.0,
         workers: int = 1,
     ) -> None:
         if not 0 < batch <= len(melodies.melody):
@@ -63,18 +65,11 @@ class MusicTraining:
         self.G_optimizer, self.D_optimizer = Adam(self.G, lr), Adam(self.D, lr_d or lr)
         self.melody, self.previous = (to_device(a.astype("int64")) for a in (melodies.melody, melodies.previous))
         self.chord = to_device(melodies.chord)
+        self.average, self.G_average = average, self.G.copy() if average else self.G
         self.epochs = Epochs(len(melodies.melody), batch, seed)
         self.workers = Workers(workers, self.G_optimizer, self.D_optimizer) if workers > 1 else None
         self.step = 0
         self.trace: dict[str, Any] = {}
-
-    def advance(self) -> None:
-        """One step of D, then G's."""
-        if self.workers is None:
-            self._play()
-        else:
-            self.workers.start(self._play)
-            self.workers()
 
     def _play(self) -> None:
         # every worker draws the noise for all, so that the numbers do not depend on how many there are
@@ -88,9 +83,6 @@ class MusicTraining:
             g_step(self.G, self.D, self.G_optimizer, x_real, y, previous, noise(), trace=self.trace)
         self.step += 1
 
-    def _share(self, batch: Any) -> Any:
-        return batch if self.workers is None else self.workers.rows(batch)
-
     def sample(self, n: int, seed: int = 1) -> tuple[np.ndarray, Melodies]:
         """n tunes of 8 bars over chords of held-out tunes: pitches (n, 8, 16) and the bars that lent the chords.
 
@@ -103,7 +95,7 @@ class MusicTraining:
             rows = np.stack([one_tune(k) for k in np.unique(self.test.tune)])
         rows = rows[np.arange(n) % len(rows)]  # (n, 8)
         z = rng((self.seed, seed)).standard_normal((n, BARS, NOISE), dtype="float32")
-        tunes = to_host(compose(self.G, z, to_device(self.test.chord[rows])))
+        tunes = to_host(compose(self.G_average, z, to_device(self.test.chord[rows])))
         return tunes, Melodies(*(a[rows.ravel()] for a in self.test))
 
     def measures(self) -> dict[str, float]:
@@ -114,7 +106,8 @@ class MusicTraining:
         """Arrays and facts for a checkpoint."""
         facts = {"step": self.step, "rng": rng_state(self.rng), "model": self.name}
         moments, steps = optimizer_state({"G": self.G_optimizer, "D": self.D_optimizer})
-        return network_arrays(self.G, "G") | network_arrays(self.D, "D") | moments, facts | steps
+        arrays = network_arrays(self.G_average, "G_average") if self.average else {}
+        return arrays | network_arrays(self.G, "G") | network_arrays(self.D, "D") | moments, facts | steps
 
     def load(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
         """Go on from a checkpoint. Raises CheckpointError when it is another model's; then nothing has changed."""
@@ -123,6 +116,8 @@ class MusicTraining:
             raise CheckpointError(f"This checkpoint is of the model {facts['model']}, not of {self.name}.")
         if self.workers is not None:
             self.workers.stop()  # the others would go on from where they are; they start anew with the next step
+        if self.average:
+            load_network(self.G_average, "G_average", arrays)
         load_network(self.G, "G", arrays)
         load_network(self.D, "D", arrays)
         load_optimizers({"G": self.G_optimizer, "D": self.D_optimizer}, arrays, facts)

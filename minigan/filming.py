@@ -17,6 +17,7 @@ from minigan.optim import Adam, Optimizer
 from minigan.steps import d_step
 from minigan.training import (
     Epochs,
+    Training,
     check_fits,
     load_network,
     load_optimizers,
@@ -29,11 +30,11 @@ from minigan.workers import Workers
 BASE = 16  # channels next to the picture, in all networks
 
 
-class ClipTraining:
+class ClipTraining(Training):
     """Everything that the next step depends on: the networks, their optimizers, the clips, the noise, the step.
 
     model: "video" (MoCoGAN) or "video-vgan". base: channels next to the picture, in all networks.
-    networks: by their names in a checkpoint. workers: processes that share each step (minigan.workers).
+    networks: by their names in a checkpoint. Other options mean what they mean in a Training.
     """
 
     pixels = (-1.0, 1.0)
@@ -48,6 +49,7 @@ class ClipTraining:
         lr: float = 2e-4,
         lr_d: float | None = None,
         seed: int = 0,
+        average: float = 0.0,
         workers: int = 1,
     ) -> None:
         if clips.ndim != 5 or clips.dtype != "uint8":
@@ -68,18 +70,11 @@ class ClipTraining:
         self.optimizers: dict[str, Optimizer] = {
             who: Adam(network, lr if who == "G" else lr_d or lr) for who, network in self.networks.items()
         }
+        self.average, self.G_average = average, self.G.copy() if average else self.G
         self.epochs = Epochs(len(clips), batch, seed)
         self.workers = Workers(workers, *self.optimizers.values()) if workers > 1 else None
         self.step = 0
         self.trace: dict[str, Any] = {}
-
-    def advance(self) -> None:
-        """One step of the critics, then one of G."""
-        if self.workers is None:
-            self._play()
-        else:
-            self.workers.start(self._play)
-            self.workers()
 
     def _play(self) -> None:
         # every worker draws the noise for all, so that the numbers do not depend on how many there are
@@ -104,12 +99,9 @@ class ClipTraining:
     def _at(self) -> Array:
         return self._share(video.draw_frames(self.rng, self.batch, self.frames))
 
-    def _share(self, batch: Any) -> Any:
-        return batch if self.workers is None else self.workers.rows(batch)
-
     def sample(self, n: int, seed: int = 1) -> np.ndarray:
         """n clips that G draws, (n, T, H, W, C) in [-1, 1], on the host."""
-        return to_host(self.G(draw_noise(self.G, rng((self.seed, seed)), n, self.frames)))
+        return to_host(self.G_average(draw_noise(self.G, rng((self.seed, seed)), n, self.frames)))
 
     def measures(self) -> dict[str, float]:
         """The last step in numbers on the host: both losses, and D(x), D(G(z)), gradient norms of the clip critic's
@@ -121,6 +113,8 @@ class ClipTraining:
         """Arrays and facts for a checkpoint."""
         facts = {"step": self.step, "rng": rng_state(self.rng), "model": self.name, "frames": self.frames}
         arrays, steps = optimizer_state(self.optimizers)
+        if self.average:
+            arrays |= network_arrays(self.G_average, "G_average")
         for who, network in self.networks.items():
             arrays |= network_arrays(network, who)
         return arrays, facts | steps
@@ -130,6 +124,8 @@ class ClipTraining:
         check_fits(arrays, self.state()[0], self.name)
         if self.workers is not None:
             self.workers.stop()  # the others would go on from where they are; they start anew with the next step
+        if self.average:
+            load_network(self.G_average, "G_average", arrays)
         for who, network in self.networks.items():
             load_network(network, who, arrays)
         load_optimizers(self.optimizers, arrays, facts)

@@ -41,6 +41,8 @@ Rows = list[dict[str, float]]
 
 def gallery_of(training: Any, folder: Path, steps: int, reference: float | None) -> ImageGallery:
     """The gallery for this kind of training. steps: of the whole run. reference: D's loss when it is at a loss."""
+    if isinstance(training, MusicTraining | ClipTraining | CodingTraining):
+        reference = None  # their losses have several terms
     kinds = {
         CodingTraining: CodingGallery,
         PlaneTraining: PlaneGallery,

@@ -72,10 +72,9 @@ class TrainingError(RuntimeError):
 
 # Settings that mean nothing to the others.
 OF_WRITERS = ("lr_g", "mle", "pretrain", "copies")
-OF_IMAGES = ("optimizer", "beta1", "beta2", "clip", "penalty", "penalty_weight", "loss", "average")
-FOREIGN = dict.fromkeys(MODELS, OF_WRITERS) | dict.fromkeys(WRITERS, OF_IMAGES)
-FOREIGN |= dict.fromkeys((*TUNES, *CLIPS), (*OF_WRITERS, *OF_IMAGES, "d_steps"))
-FOREIGN |= dict.fromkeys(CODERS, (*OF_WRITERS, *OF_IMAGES[:-1], "d_steps"))  # they have an average
+OF_GAMES = ("optimizer", "beta1", "beta2", "clip", "penalty", "penalty_weight", "loss")
+FOREIGN = dict.fromkeys(MODELS, OF_WRITERS) | dict.fromkeys(WRITERS, (*OF_GAMES, "average"))
+FOREIGN |= dict.fromkeys((*CODERS, *TUNES, *CLIPS), (*OF_WRITERS, *OF_GAMES, "d_steps"))
 
 # What suits a model better than the defaults below.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -94,22 +93,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "ring": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
     "grid": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
-    "vae": {"steps": 1500, "batch": 32, "lr": 1e-3, "loss": "non_saturating", "every": 250, "workers": 2},
-    "vae-gan": {
-        **{
-            "steps": 1500,
-            "batch": 32,
-            "lr": 5e-4,
-            "lr_d": 2.5e-4,
-            "loss": "non_saturating",
-            "every": 250,
-            "workers": 2,
-        }
-    },
-    "midinet": {"data": "chorales", "steps": 12000, "batch": 72, "every": 1000, "loss": "non_saturating"},
-    "midinet-deaf": {"data": "chorales", "steps": 12000, "batch": 72, "every": 1000, "loss": "non_saturating"},
-    "video": {"data": "shapes", "steps": 4000, "batch": 8, "every": 250, "loss": "non_saturating", "workers": 2},
-    "video-vgan": {"data": "shapes", "steps": 4000, "batch": 8, "every": 250, "loss": "non_saturating", "workers": 2},
+    "vae": {"steps": 1500, "batch": 32, "lr": 1e-3, "every": 250, "workers": 2},
+    "vae-gan": {"steps": 1500, "batch": 32, "lr": 5e-4, "lr_d": 2.5e-4, "every": 250, "workers": 2},
+    "midinet": {"data": "chorales", "steps": 12000, "batch": 72, "every": 1000, "average": 0.999},
+    "midinet-deaf": {"data": "chorales", "steps": 12000, "batch": 72, "every": 1000, "average": 0.999},
+    "video": {"data": "shapes", "steps": 4000, "batch": 8, "every": 250, "average": 0.99, "workers": 2},
+    "video-vgan": {"data": "shapes", "steps": 4000, "batch": 8, "every": 250, "average": 0.99, "workers": 2},
     "dcgan": {"steps": 1500, "batch": 32, "lr": 1e-3, "loss": "non_saturating", "every": 250, "workers": 2},
 }
 
@@ -160,9 +149,15 @@ class Settings:
             return MODELS[self.model](random)
         return MODELS[self.model](random, image_shape=self.image_shape)
 
+    @property
+    def drawer(self) -> str:
+        """Which of a checkpoint's networks samples are drawn with."""
+        return "G_average" if self.average else "G"
+
     def train(self, data: Any, beside: Any = None) -> Any:
         """The training, at its beginning, on the data (M, ...) and what stands beside them (see `run`)."""
-        rates = {name: getattr(self, name) for name in ("batch", "lr", "lr_d", "seed", "workers")}
+        names = ("batch", "lr", "lr_d", "seed", "average", "workers")
+        rates = {name: getattr(self, name) for name in names}
         if self.model in TUNES:
             return MusicTraining(*beside, conditions=self.model == "midinet", **rates)
         if self.model in CLIPS:
@@ -175,7 +170,7 @@ class Settings:
             return WritingTraining(data, beside, size, **options, **rates)
         random = rng(self.seed)
         if self.model in CODERS:
-            return CodingTraining(self.build(random), data, average=self.average, random=random, **rates)
+            return CodingTraining(self.build(random), data, random=random, **rates)
         names = ("batch", "lr", "lr_d", "seed", "average", "workers", "d_steps", "clip", "penalty_weight")
         options = {name: getattr(self, name) for name in names}
         options |= {"random": random, "loss": GAMES[self.loss], "optimizer": RMSProp}
@@ -270,7 +265,7 @@ class Run:
         arrays, facts = checkpoint.load(self.checkpoint)
         settings = self.settings()
         model = settings.build(rng(0))
-        load_network(model.G, "G_average" if settings.average else "G", arrays)
+        load_network(model.G, settings.drawer, arrays)
         if model.D is not None:
             load_network(model.D, "D", arrays)
         return model, facts

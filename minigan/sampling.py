@@ -168,9 +168,10 @@ def play(options: Namespace, where: Run) -> None:
     if bars < 1:
         raise ValueError(f"--bars is a number of at least 1, but got {bars}.")
     tempo = 90 if options.tempo is None else options.tempo
+    settings = where.settings()
     arrays, facts = checkpoint.load(where.checkpoint)
     G = Composer(rng=rng(0), conditions=facts["model"] == "midinet")
-    load_network(G, "G", arrays)
+    load_network(G, settings.drawer, arrays)
     random = rng(options.seed)
     chords, keys = borrowed_chords(options.n, bars, options.seed)
     z = random.standard_normal((options.n, bars, NOISE), dtype="float32")
@@ -204,7 +205,7 @@ def film(options: Namespace, where: Run) -> None:
     settings = where.settings()
     arrays, facts = checkpoint.load(where.checkpoint)
     G = generator(settings.model, settings.image_shape, BASE, rng(0))
-    load_network(G, "G", arrays)
+    load_network(G, settings.drawer, arrays)
     noise = draw_noise(G, rng(options.seed), options.n, facts["frames"])
     if options.fix and not isinstance(G, MoCoGenerator):
         raise ValueError(f"{settings.model} keeps content and motion in one z: leave --fix out.")

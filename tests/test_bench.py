@@ -217,14 +217,8 @@ def test_midinets_players_take_the_models_steps():
             assert abs(gradients[f"{name}.{key}"] - g).max() <= 1e-12 * abs(g).max()
 
 
-FEATURE_MEANS = pytest.mark.xfail(
-    strict=True,
-    reason="midinet.g_step matches the mean features of a worker's own bars, not those of the whole batch",
-)
-
-
 @pytest.mark.skipif(usable() < 2, reason="workers need Linux, x86, two cores and NumPy")
-@pytest.mark.parametrize("case", ["lstm", pytest.param("midinet", marks=FEATURE_MEANS), "video"])
+@pytest.mark.parametrize("case", ["lstm", "midinet", "video"])
 def test_two_workers_take_the_step_of_one(case):
     start, alone = first_gradients(case, MINIGAN, 4, "float64")
     players = bench.CASES[case].contestants[WORKERS](start, 4, "cpu")

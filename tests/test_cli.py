@@ -170,7 +170,7 @@ def test_check_fails_when_a_layer_is_wrong(monkeypatch, capsys):
         (["train", "seqgan", "--size", "28"], "seqgan has no --size and no --grey: leave them out"),
         (["train", "ring", "--grey"], "ring has no --size and no --grey: leave them out"),
         (["train", "video", "--size", "48"], "Video models draw frames of 32x32 or 64x64, not 48x48"),
-        (["train", "video-vgan", "--average", "0.9"], "video-vgan has no --average: leave it out"),
+        (["train", "video-vgan", "--clip", "0.1"], "video-vgan has no --clip: leave it out"),
         (["train", "video", "--data", "nowhere"], "There is no folder"),
     ],
 )

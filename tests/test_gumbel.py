@@ -13,9 +13,7 @@ V, T, N = 5, 4, 3
 
 
 def writer(scale=1.0, seed=0, vocabulary=V):
-    return Writer(
-        vocabulary, 3, 4, rng=rng(seed), init=lambda r, s: scale * r.standard_normal(s, dtype="float32")
-    )
+    return Writer(vocabulary, 3, 4, rng=rng(seed), init=lambda r, s: scale * r.standard_normal(s, dtype="float32"))
 
 
 def reader(vocabulary=V):

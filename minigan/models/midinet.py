@@ -291,6 +291,8 @@ def g_step(
     value, d_fake = loss.generator(fake_logits)
     f_gap = f_fake.mean(axis=0) - f_real.mean(axis=0)  # (8, 1, 14)
     x_gap = x_fake.mean(axis=0) - x_real.astype(x_fake.dtype, copy=False).mean(axis=0)  # (16, 128, 1)
+    if optimizer.workers is not None:  # the means are over the whole batch, of which each worker has a share
+        f_gap, x_gap = map(optimizer.workers.mean, (f_gap, x_gap))
     value = value + feature_weight / 2 * (f_gap * f_gap).sum() + bar_weight / 2 * (x_gap * x_gap).sum()
 
     dx_fake = D.backward(d_fake, d_cache, param_grads=False, d_features=feature_weight / n * f_gap)
