@@ -76,6 +76,7 @@ OF_GAMES = ("optimizer", "beta1", "beta2", "clip", "penalty", "penalty_weight", 
 FOREIGN = dict.fromkeys(MODELS, OF_WRITERS) | dict.fromkeys(WRITERS, (*OF_GAMES, "average"))
 FOREIGN |= dict.fromkeys((*CODERS, *TUNES, *CLIPS), (*OF_WRITERS, *OF_GAMES, "d_steps"))
 
+OWN_GAME = {"loss": "non_saturating"}  # of models that play no other
 # What suits a model better than the defaults below.
 DEFAULTS: dict[str, dict[str, Any]] = {
     # small batches and a high rate, for many useful steps in few minutes
@@ -93,12 +94,20 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "ring": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
     "grid": {"steps": 5000, "batch": 256, "lr": 1e-3, "loss": "non_saturating", "average": 0.0},
-    "vae": {"steps": 1500, "batch": 32, "lr": 1e-3, "every": 250, "workers": 2},
-    "vae-gan": {"steps": 1500, "batch": 32, "lr": 5e-4, "lr_d": 2.5e-4, "every": 250, "workers": 2},
-    "midinet": {"data": "chorales", "steps": 12000, "batch": 72, "every": 1000, "average": 0.999},
-    "midinet-deaf": {"data": "chorales", "steps": 12000, "batch": 72, "every": 1000, "average": 0.999},
-    "video": {"data": "shapes", "steps": 4000, "batch": 8, "every": 250, "average": 0.99, "workers": 2},
-    "video-vgan": {"data": "shapes", "steps": 4000, "batch": 8, "every": 250, "average": 0.99, "workers": 2},
+    "vae": {"steps": 1500, "batch": 32, "lr": 1e-3, "every": 250, "workers": 2, **OWN_GAME},
+    "vae-gan": {"steps": 1500, "batch": 32, "lr": 5e-4, "lr_d": 2.5e-4, "every": 250, "workers": 2, **OWN_GAME},
+    "midinet": {"data": "chorales", "steps": 12000, "batch": 72, "every": 1000, "average": 0.999, **OWN_GAME},
+    "midinet-deaf": {"data": "chorales", "steps": 12000, "batch": 72, "every": 1000, "average": 0.999, **OWN_GAME},
+    "video": {"data": "shapes", "steps": 4000, "batch": 8, "every": 250, "average": 0.99, "workers": 2, **OWN_GAME},
+    "video-vgan": {
+        "data": "shapes",
+        "steps": 4000,
+        "batch": 8,
+        "every": 250,
+        "average": 0.99,
+        "workers": 2,
+        **OWN_GAME,
+    },
     "dcgan": {"steps": 1500, "batch": 32, "lr": 1e-3, "loss": "non_saturating", "every": 250, "workers": 2},
 }
 
