@@ -26,6 +26,7 @@ FLOORS = {
     "checkpoint": 3,
     "derivation": 3,
     "provenance": 3,
+    "exercises": 4,
     "models": 4,
     "steps": 4,
     "workers": 4,

@@ -130,7 +130,7 @@ def test_looking_does_not_change_the_run(images):
 def test_models_meet_and_draw_in_their_range(name):
     model = MODELS[name](rng(0))
     x = model.G(model.draw_noise(rng(1), 3))
-    assert model.D(x).shape == (3, 1)
+    assert model.D is None or model.D(x).shape == (3, 1)
     x = x[0] if isinstance(x, tuple) else x
     assert x.shape == ((3, 2) if name in PLANE else (3, 28, 28, 1)) == (3, *model.image_shape)
     if name not in ("mlp-linear", *PLANE):
@@ -465,7 +465,7 @@ def test_a_learning_rate_that_diverges_is_told_before_any_checkpoint(images, tmp
 @pytest.mark.parametrize(
     "wrong, message",
     [
-        ({"model": "vae"}, 'no model "vae"'),
+        ({"model": "stylegan"}, 'no model "stylegan"'),
         ({"loss": "log"}, 'no loss "log"'),
         ({"steps": 0}, "--steps is at least 1"),
         ({"lr": float("nan")}, "--lr is a positive number"),

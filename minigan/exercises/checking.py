@@ -204,6 +204,8 @@ def diagnose(
 ) -> str:
     """The mistake behind one wrong part, and its worst entry."""
     mine, true = yours[name], right[name]
+    if true.dtype.kind == "b" and mine.dtype.kind != "b":
+        return f"it is to hold True and False, but holds {mine.dtype}."
     planted = known_mistake(exercise, name, mine, true, asked, case, inputs)
     if planted:
         return f"{planted}{worst(mine, true)}"
@@ -214,8 +216,6 @@ def diagnose(
             + "."
         )
     if true.dtype.kind == "b":
-        if mine.dtype.kind != "b":
-            return f"it is to hold True and False, but holds {mine.dtype}."
         return f"{int((mine != true).sum())} of {true.size} verdicts are wrong{worst(mine, true)}"
     if not np.isfinite(mine).all():
         return f"{int((~np.isfinite(mine)).sum())} of {mine.size} entries are NaN or infinite."
