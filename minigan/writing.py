@@ -35,6 +35,7 @@ class WritingTraining:
     words (M, T) integers below `vocabulary`. Steps 1 to `mle` raise the likelihood of real text; the next `pretrain`
     ones teach D to tell it from G's; from then on, G writes N sequences and is rewarded for each word by D's verdict
     on `copies` rollouts, and D reads `d_steps` batches. Each of the three has its own Adam.
+    baseline: whether what the others got at the same place is taken off each reward; the paper takes nothing off.
     constant: a control, where every reward is 1/2, and so nothing that D knows reaches G.
     workers: processes that share each step of maximum likelihood (minigan.workers).
     """
@@ -56,7 +57,7 @@ class WritingTraining:
         lr_d: float = 1e-3,
         d_steps: int = 3,
         copies: int = 4,
-        baseline: bool = True,
+        baseline: bool = False,
         constant: bool = False,
         seed: int = 0,
         workers: int = 1,
@@ -109,7 +110,7 @@ class WritingTraining:
             written = self.G.write(self.rng, self.batch, self.length)
             judge = (lambda words: 0.5 + 0.0 * words[:, 0]) if self.constant else probability_real(self.D)
             reward = rewards(self.G, judge, self.rng, written, self.copies)
-            write_step(self.G, self.optimizers["G"], written, reward, self.baseline and not self.constant)
+            write_step(self.G, self.optimizers["G"], written, reward, self.baseline)
             self.last["reward"] = reward[:, -1].mean()
             for _ in range(self.d_steps):
                 self._read()
