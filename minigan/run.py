@@ -88,7 +88,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "conditional-joined": {"steps": 2500, "lr": 1e-3, "loss": "hinge", "every": 250, "workers": 2},
     "seqgan": {
         "data": "quatrains",
-        # after some 30 rounds BLEU falls again, as the paper's figure 3 has it for strong training of G
+        # after some 30 rounds of the game BLEU falls again
         **{"steps": 2580, "mle": 2250, "pretrain": 300, "every": 250, "lr": 5e-3, "lr_g": 2e-3, "lr_d": 1e-3},
         **{"d_steps": 4, "average": 0.0, "loss": "non_saturating", "workers": 2},
     },
