@@ -6,6 +6,8 @@ All that it writes is made from the training and the log's rows, so that a run t
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -120,7 +122,7 @@ class PlaneGallery(ImageGallery):
 
 
 class WordGallery(ImageGallery):
-    """samples.txt, vocabulary.txt and curves.png; a few samples are told on the way."""
+    """samples.txt, vocabulary.txt, curves.png and scores.csv (BLEU, ...); a few samples are told on the way."""
 
     columns = ("step", "phase", "nll", "nll_test", "nll_oracle", "d_loss", "reward")
 
@@ -130,8 +132,15 @@ class WordGallery(ImageGallery):
     def save(self, rows: Rows, say: Callable[[str], None]) -> None:
         training = self.training
         words, vocabulary = training.sample(500), training.corpus.vocabulary
+        found = scores(words, training)
+        kept = [row for row in self._scores() if row["step"] < training.step]  # a stopped run makes later ones again
+        text = io.StringIO()
+        writer = csv.DictWriter(text, ["step", *found], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*kept, {"step": training.step, **{name: f"{value:.9g}" for name, value in found.items()}}])
+        write_whole(self.folder / "scores.csv", text.getvalue().encode())
         measured = f"step {training.step:,} ({PHASES[training.phase]}): " + "  ".join(
-            f"{name} {value:.3f}" for name, value in scores(words, training).items()
+            f"{name} {value:.3f}" for name, value in found.items()
         )
         if vocabulary is None:
             say(measured)
@@ -144,10 +153,23 @@ class WordGallery(ImageGallery):
     def finish(self, rows: Rows) -> None:
         if rows:
             log = {name: np.array([row[name] for row in rows]) for name in self.columns}
-            viz.word_curves(log, self.folder / "curves.png")
+            rows = self._scores()
+            scores = {name: np.array([row[name] for row in rows]) for name in rows[0]} if rows else {}
+            viz.word_curves(log, self.folder / "curves.png", scores)
 
     def brief(self, row: dict[str, float]) -> str:
         return self.training.brief(row)
+
+    def _scores(self) -> Rows:
+        """The rows of scores.csv, one for each checkpoint so far."""
+        path = self.folder / "scores.csv"
+        if not path.exists():
+            return []
+        with open(path, newline="", encoding="utf-8") as file:
+            return [
+                {name: int(v) if name == "step" else float(v) for name, v in row.items()}
+                for row in csv.DictReader(file)
+            ]
 
 
 class CodingGallery(ImageGallery):

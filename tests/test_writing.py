@@ -125,7 +125,7 @@ def test_the_command_line_trains_on_any_text_and_writes(tmp_path, capsys):
     assert call("train", "seqgan", "--data", tmp_path / "poems.txt", *few, "--steps", 5, "--out", run) == 0
     assert "NLL test" in capsys.readouterr().out
     assert call("train", "seqgan", "--steps", 6, "--resume", "--quiet", "--out", run) == 0
-    for name in ("samples.txt", "vocabulary.txt", "curves.png", "log.csv", "checkpoint.safetensors"):
+    for name in ("samples.txt", "vocabulary.txt", "curves.png", "log.csv", "scores.csv", "checkpoint.safetensors"):
         assert (run / name).stat().st_size > 0
     capsys.readouterr()
     assert call("sample", run, "-n", 3, "--prompt", "明月") == 0

@@ -91,11 +91,18 @@ def curves(
     return _finish(figure, path)
 
 
-def word_curves(log: Mapping[str, np.ndarray], path: str | os.PathLike | None = None) -> Figure:
-    """Draw a SeqGAN's run over the step: likelihoods, D's loss, the reward; its three phases parted by lines.
+def word_curves(
+    log: Mapping[str, np.ndarray],
+    path: str | os.PathLike | None = None,
+    scores: Mapping[str, np.ndarray] | None = None,
+) -> Figure:
+    """Draw a SeqGAN's run over the step: likelihoods, BLEU, D's loss, the reward; its phases parted by lines.
 
     log        columns (T,): step, phase (0, 1, 2), nll of the training batch, nll_test, nll_oracle (all 0: none),
-               d_loss, reward. Returns the figure; writes a PNG where a path is given.
+               d_loss, reward
+    scores     columns (S,): step, BLEU-2 and BLEU-3, of some samples at fewer steps; without these names no panel
+
+    Returns the figure; writes a PNG where a path is given.
     """
     step, phase = np.asarray(log["step"]), np.asarray(log["phase"])
     panels: list[tuple[str, list[tuple[str, str, np.ndarray]]]] = [
@@ -109,8 +116,16 @@ def word_curves(log: Mapping[str, np.ndarray], path: str | os.PathLike | None = 
     if np.any(log["nll_oracle"]):
         panels.insert(1, ("Of G's text under the oracle", [("nll_oracle", "NLL_oracle", phase >= 0)]))
     panels = [panel for panel in panels if any(shown.any() for _, _, shown in panel[1])]
-    figure = _figure(7.2, 0.6 + 1.8 * len(panels))
-    all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    with_bleu = scores is not None and "BLEU-2" in scores
+    count = len(panels) + with_bleu
+    figure = _figure(7.2, 0.6 + 1.8 * count)
+    all_axes = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
+    if with_bleu:
+        _tidy(all_axes[-1], "BLEU of G's text against held-out text")
+        for column, colour, dash in (("BLEU-2", BLUE, "-"), ("BLEU-3", ORANGE, (0, (4, 1.2)))):
+            line = {"color": colour, "linestyle": dash, "linewidth": 1.2, "marker": ".", "label": column}
+            all_axes[-1].plot(scores["step"], scores[column], **line)
+        all_axes[-1].legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=8)
     for axes, (title, lines) in zip(all_axes, panels):
         _tidy(axes, title)
         for (column, label, shown), colour, dash in zip(lines, (BLUE, ORANGE), ("-", (0, (4, 1.2)))):
