@@ -9,20 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from minigan.backend import rng_state, set_rng_state, to_device, to_host
+from minigan.backend import to_device, to_host
 from minigan.layers.activations import sigmoid
 from minigan.models.vae import VAE, reconstruct, vae_gan_step, vae_step
 from minigan.optim import Adam
-from minigan.training import (
-    Epochs,
-    Training,
-    check_fits,
-    load_network,
-    load_optimizers,
-    network_arrays,
-    optimizer_state,
-)
-from minigan.workers import Workers
+from minigan.training import Training, check_batch
 
 TERMS = ("encoder_loss", "g_loss", "kl", "reconstruction", "d_real", "d_fake")
 
@@ -50,23 +41,13 @@ class CodingTraining(Training):
             raise ValueError(
                 f"{model.name} draws images {model.image_shape}, but the data are {images.shape[1:]} {images.dtype}."
             )
-        if not 0 < batch <= len(images):
-            raise ValueError(f"A batch of {batch} cannot be taken from {len(images)} images.")
-        if batch % workers:
-            raise ValueError(f"A batch of {batch} cannot be shared out evenly to {workers} workers.")
-        self.model, self.G, self.D, self.encoder = model, model.G, model.D, model.encoder
+        check_batch(batch, workers, len(images), "images")
+        self.model, self.encoder, self.d_steps = model, model.encoder, 1
         self.images, self.labels = images if isinstance(images, np.memmap) else to_device(images), None
-        self.batch, self.seed, self.average, self.d_steps = batch, seed, average, 1
-        self.rng = random
-        self.networks = {"encoder": self.encoder, "G": self.G} | ({} if self.D is None else {"D": self.D})
-        self.optimizers = {
-            who: Adam(network, lr_d or lr if who == "D" else lr) for who, network in self.networks.items()
-        }
-        self.epochs = Epochs(len(images), batch, seed)
-        self.workers = Workers(workers, *self.optimizers.values()) if workers > 1 else None
-        self.G_average = self.G.copy() if average else self.G
-        self.step = 0
-        self.trace: dict[str, Any] = {}
+        networks = {"encoder": model.encoder, "G": model.G} | ({} if model.D is None else {"D": model.D})
+        optimizers = {who: Adam(network, lr_d or lr if who == "D" else lr) for who, network in networks.items()}
+        shared = {"count": len(images), "batch": batch, "seed": seed, "average": average, "workers": workers}
+        self.begin(model.name, networks, optimizers, random, **shared)
 
     def _play(self) -> None:
         # every worker draws the noise for all, so that the numbers do not depend on how many there are
@@ -97,25 +78,3 @@ class CodingTraining(Training):
         for name, logits in (("d_real", "real_logits"), ("d_fake", "fake_logits")):
             found[name] = sigmoid(self.trace[logits]).mean() if logits in self.trace else 0.0
         return {"step": self.step, **{name: float(to_host(value)) for name, value in found.items()}}
-
-    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays and facts for a checkpoint."""
-        arrays, facts = optimizer_state(self.optimizers)
-        if self.average:
-            arrays |= network_arrays(self.G_average, "G_average")
-        for who, network in self.networks.items():
-            arrays |= network_arrays(network, who)
-        return arrays, facts | {"step": self.step, "rng": rng_state(self.rng), "model": self.model.name}
-
-    def load(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-        """Go on from a checkpoint. Raises CheckpointError when it is another model's; then nothing has changed."""
-        check_fits(arrays, self.state()[0], self.model.name)
-        if self.workers is not None:
-            self.workers.stop()  # the others would go on from where they are; they start anew with the next step
-        if self.average:
-            load_network(self.G_average, "G_average", arrays)
-        for who, network in self.networks.items():
-            load_network(network, who, arrays)
-        load_optimizers(self.optimizers, arrays, facts)
-        set_rng_state(self.rng, facts["rng"])
-        self.step = facts["step"]

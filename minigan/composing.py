@@ -5,31 +5,18 @@ M bars of real tunes, N bars a batch, 16 steps a bar.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from minigan.backend import rng, rng_state, set_rng_state, to_device, to_host
-from minigan.checkpoint import CheckpointError
+from minigan.backend import rng, to_device, to_host
 from minigan.data.music import Melodies, stretches
 from minigan.models.midinet import NOISE, Composer, Listener, bar_before, compose, d_step, g_step, one_hot
 from minigan.optim import Adam
-from minigan.training import (
-    Epochs,
-    Training,
-    check_fits,
-    load_network,
-    load_optimizers,
-    measured,
-    network_arrays,
-    optimizer_state,
-)
-from minigan.workers import Workers
+from minigan.training import Players, check_batch
 
 BARS = 8  # of a tune, as in the paper
 
 
-class MusicTraining(Training):
+class MusicTraining(Players):
     """Everything that the next step depends on: G and D, their optimizers, the bars, the noise, the step.
 
     melodies: what is trained on; test: tunes that lend their chords to samples. A step is one of D and `g_steps` of
@@ -37,8 +24,6 @@ class MusicTraining(Training):
     conditions: False is the control, networks that are told neither the chord nor the bar before.
     Other options mean what they mean in a Training.
     """
-
-    pixels = None
 
     def __init__(
         self,
@@ -54,22 +39,14 @@ class MusicTraining(Training):
         average: float = 0.0,
         workers: int = 1,
     ) -> None:
-        if not 0 < batch <= len(melodies.melody):
-            raise ValueError(f"A batch of {batch} cannot be taken from {len(melodies.melody)} bars.")
-        if batch % workers:
-            raise ValueError(f"A batch of {batch} cannot be shared out evenly to {workers} workers.")
-        self.test, self.batch, self.g_steps, self.seed = test, batch, g_steps, seed
-        self.name = "midinet" if conditions else "midinet-deaf"
-        self.rng = rng(seed)
-        self.G, self.D = Composer(rng=self.rng, conditions=conditions), Listener(rng=self.rng, conditions=conditions)
-        self.G_optimizer, self.D_optimizer = Adam(self.G, lr), Adam(self.D, lr_d or lr)
+        check_batch(batch, workers, len(melodies.melody), "bars")
+        self.test, self.g_steps, random = test, g_steps, rng(seed)
+        G, D = Composer(rng=random, conditions=conditions), Listener(rng=random, conditions=conditions)
         self.melody, self.previous = (to_device(a.astype("int64")) for a in (melodies.melody, melodies.previous))
         self.chord = to_device(melodies.chord)
-        self.average, self.G_average = average, self.G.copy() if average else self.G
-        self.epochs = Epochs(len(melodies.melody), batch, seed)
-        self.workers = Workers(workers, self.G_optimizer, self.D_optimizer) if workers > 1 else None
-        self.step = 0
-        self.trace: dict[str, Any] = {}
+        name, optimizers = "midinet" if conditions else "midinet-deaf", {"G": Adam(G, lr), "D": Adam(D, lr_d or lr)}
+        shared = {"count": len(self.chord), "batch": batch, "seed": seed, "average": average, "workers": workers}
+        self.begin(name, {"G": G, "D": D}, optimizers, random, **shared)
 
     def _play(self) -> None:
         # every worker draws the noise for all, so that the numbers do not depend on how many there are
@@ -97,29 +74,3 @@ class MusicTraining(Training):
         z = rng((self.seed, seed)).standard_normal((n, BARS, NOISE), dtype="float32")
         tunes = to_host(compose(self.G_average, z, to_device(self.test.chord[rows])))
         return tunes, Melodies(*(a[rows.ravel()] for a in self.test))
-
-    def measures(self) -> dict[str, float]:
-        """The last step in numbers on the host: both losses, D(x), D(G(z)) and both gradient norms."""
-        return {"step": self.step, **measured(self.trace, self.D, self.G)}
-
-    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays and facts for a checkpoint."""
-        facts = {"step": self.step, "rng": rng_state(self.rng), "model": self.name}
-        moments, steps = optimizer_state({"G": self.G_optimizer, "D": self.D_optimizer})
-        arrays = network_arrays(self.G_average, "G_average") if self.average else {}
-        return arrays | network_arrays(self.G, "G") | network_arrays(self.D, "D") | moments, facts | steps
-
-    def load(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-        """Go on from a checkpoint. Raises CheckpointError when it is another model's; then nothing has changed."""
-        check_fits(arrays, self.state()[0], self.name)
-        if facts["model"] != self.name:  # the control's arrays have the same shapes
-            raise CheckpointError(f"This checkpoint is of the model {facts['model']}, not of {self.name}.")
-        if self.workers is not None:
-            self.workers.stop()  # the others would go on from where they are; they start anew with the next step
-        if self.average:
-            load_network(self.G_average, "G_average", arrays)
-        load_network(self.G, "G", arrays)
-        load_network(self.D, "D", arrays)
-        load_optimizers({"G": self.G_optimizer, "D": self.D_optimizer}, arrays, facts)
-        set_rng_state(self.rng, facts["rng"])
-        self.step = facts["step"]

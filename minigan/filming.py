@@ -10,31 +10,21 @@ from typing import Any
 import numpy as np
 
 from minigan import losses
-from minigan.backend import Array, rng, rng_state, set_rng_state, to_device, to_host
+from minigan.backend import Array, rng, to_device, to_host
 from minigan.models import video
 from minigan.models.vgan import VideoGenerator3d, masked_g_step
-from minigan.optim import Adam, Optimizer
+from minigan.optim import Adam
 from minigan.steps import d_step
-from minigan.training import (
-    Epochs,
-    Training,
-    check_fits,
-    load_network,
-    load_optimizers,
-    measured,
-    network_arrays,
-    optimizer_state,
-)
-from minigan.workers import Workers
+from minigan.training import Players, check_batch
 
 BASE = 16  # channels next to the picture, in all networks
 
 
-class ClipTraining(Training):
+class ClipTraining(Players):
     """Everything that the next step depends on: the networks, their optimizers, the clips, the noise, the step.
 
     model: "video" (MoCoGAN) or "video-vgan". base: channels next to the picture, in all networks.
-    networks: by their names in a checkpoint. Other options mean what they mean in a Training.
+    Its losses are the sums of the critics'; D(x) and D(G(z)) are the clip critic's. Other options: as in a Training.
     """
 
     pixels = (-1.0, 1.0)
@@ -54,27 +44,17 @@ class ClipTraining(Training):
     ) -> None:
         if clips.ndim != 5 or clips.dtype != "uint8":
             raise ValueError(f"{model} is trained on clips (M, T, H, W, C) uint8, not {clips.shape} {clips.dtype}.")
-        if not 0 < batch <= len(clips):
-            raise ValueError(f"A batch of {batch} cannot be taken from {len(clips)} clips.")
-        if batch % workers:
-            raise ValueError(f"A batch of {batch} cannot be shared out evenly to {workers} workers.")
-        self.name, self.clips, self.batch, self.seed = model, to_device(clips), batch, seed
+        check_batch(batch, workers, len(clips), "clips")
+        self.clips, random = to_device(clips), rng(seed)
         _, self.frames, size, _, channels = clips.shape
-        self.rng = rng(seed)
-        shape = {"size": size, "channels": channels, "base": base, "rng": self.rng}
-        self.G = generator(model, clips.shape[1:], base, self.rng)
-        self.networks = {"G": self.G, "D": video.ClipCritic(frames=self.frames, **shape)}
+        shape = {"size": size, "channels": channels, "base": base, "rng": random}
+        networks = {"G": generator(model, clips.shape[1:], base, random)}
+        networks["D"] = video.ClipCritic(frames=self.frames, **shape)
         if model == "video":
-            self.networks["D_image"] = video.FrameCritic(**shape)
-        self.D = self.networks["D"]
-        self.optimizers: dict[str, Optimizer] = {
-            who: Adam(network, lr if who == "G" else lr_d or lr) for who, network in self.networks.items()
-        }
-        self.average, self.G_average = average, self.G.copy() if average else self.G
-        self.epochs = Epochs(len(clips), batch, seed)
-        self.workers = Workers(workers, *self.optimizers.values()) if workers > 1 else None
-        self.step = 0
-        self.trace: dict[str, Any] = {}
+            networks["D_image"] = video.FrameCritic(**shape)
+        optimizers = {who: Adam(network, lr if who == "G" else lr_d or lr) for who, network in networks.items()}
+        shared = {"count": len(clips), "batch": batch, "seed": seed, "average": average, "workers": workers}
+        self.begin(model, networks, optimizers, random, **shared)
 
     def _play(self) -> None:
         # every worker draws the noise for all, so that the numbers do not depend on how many there are
@@ -103,34 +83,8 @@ class ClipTraining(Training):
         """n clips that G draws, (n, T, H, W, C) in [-1, 1], on the host."""
         return to_host(self.G_average(draw_noise(self.G, rng((self.seed, seed)), n, self.frames)))
 
-    def measures(self) -> dict[str, float]:
-        """The last step in numbers on the host: both losses, and D(x), D(G(z)), gradient norms of the clip critic's
-        game. (With two critics, d_loss and g_loss are the sums of theirs.)
-        """
-        return {"step": self.step, **measured(self.trace, self.D, self.G)}
-
-    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays and facts for a checkpoint."""
-        facts = {"step": self.step, "rng": rng_state(self.rng), "model": self.name, "frames": self.frames}
-        arrays, steps = optimizer_state(self.optimizers)
-        if self.average:
-            arrays |= network_arrays(self.G_average, "G_average")
-        for who, network in self.networks.items():
-            arrays |= network_arrays(network, who)
-        return arrays, facts | steps
-
-    def load(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-        """Go on from a checkpoint. Raises CheckpointError when it is another model's; then nothing has changed."""
-        check_fits(arrays, self.state()[0], self.name)
-        if self.workers is not None:
-            self.workers.stop()  # the others would go on from where they are; they start anew with the next step
-        if self.average:
-            load_network(self.G_average, "G_average", arrays)
-        for who, network in self.networks.items():
-            load_network(network, who, arrays)
-        load_optimizers(self.optimizers, arrays, facts)
-        set_rng_state(self.rng, facts["rng"])
-        self.step = facts["step"]
+    def facts(self) -> dict[str, Any]:
+        return super().facts() | {"frames": self.frames}
 
 
 def generator(model: str, clip_shape: tuple[int, ...], base: int, random: Any) -> Any:

@@ -54,7 +54,7 @@ class PlaneTraining(Training):
             lr_d=self.D_optimizer.lr,
             every=every,
         )
-        self.G_optimizer, self.D_optimizer = self.board.G_optimizer, self.board.D_optimizer
+        self.optimizers = {"G": self.board.G_optimizer, "D": self.board.D_optimizer}
 
     def advance(self) -> None:
         """One round: D's moves, then G's."""

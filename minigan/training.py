@@ -41,7 +41,116 @@ class Epochs:
         return self._order[place * self.batch : (place + 1) * self.batch]
 
 
-class Training:
+class Players:
+    """What every training shares: networks and optimizers by their names, workers, an averaged G, and the checkpoint.
+
+    A training calls `begin` once, says in `_play` what a step is, and adds to `facts` what else the next step
+    depends on. name: the model's, in a checkpoint. networks: "G", where there is one "D", and others. optimizers:
+    by name, too.
+    trace: what the last step computed.
+    """
+
+    def begin(
+        self,
+        name: str,
+        networks: dict[str, Any],
+        optimizers: dict[str, Optimizer],
+        random: Any,
+        *,
+        count: int,
+        batch: int,
+        seed: int,
+        average: float = 0.0,
+        workers: int = 1,
+        shared: tuple[str, ...] | None = None,
+    ) -> None:
+        """The state before the first step, on `count` samples. shared: the optimizers whose steps workers take."""
+        self.name, self.networks, self.optimizers, self.rng = name, networks, optimizers, random
+        self.G, self.D = networks["G"], networks.get("D")
+        self.batch, self.seed, self.average = batch, seed, average
+        taken = [optimizers[who] for who in (optimizers if shared is None else shared)]
+        self.workers = Workers(workers, *taken) if workers > 1 and taken else None
+        self.G_average = self.G.copy() if average else self.G
+        self.epochs = Epochs(count, batch, seed)
+        self.step = 0
+        self.trace: dict[str, Any] = {}
+
+    @property
+    def G_optimizer(self) -> Optimizer:
+        return self.optimizers["G"]
+
+    @property
+    def D_optimizer(self) -> Optimizer:
+        return self.optimizers["D"]
+
+    def advance(self) -> None:
+        """One step, by all workers."""
+        if self.workers is None:
+            self._play()
+        else:
+            self.workers.start(self._play)
+            self.workers()
+        if self.average and self.step % AVERAGE_EVERY == 0:
+            self._update_average()
+
+    def _play(self) -> None:
+        """One step, or this worker's share of it."""
+        raise NotImplementedError
+
+    def _share(self, batch: Any) -> Any:
+        if self.workers is None:
+            return batch
+        return tuple(map(self.workers.rows, batch)) if isinstance(batch, tuple) else self.workers.rows(batch)
+
+    def _update_average(self) -> None:
+        # at first the plain mean of all so far, so that the noise of the start is soon forgotten
+        weight = max(1 - self.average**AVERAGE_EVERY, AVERAGE_EVERY / self.step)
+        self.G_average.theta += weight * (self.G.theta - self.G_average.theta)
+        for name, mean in self.G_average.statistics.items():
+            mean += weight * (self.G.statistics[name] - mean)
+
+    def measures(self) -> dict[str, float]:
+        """The last step in numbers on the host: both losses, D(x), D(G(z)) and both gradient norms."""
+        return {"step": self.step, **measured(self.trace, self.D, self.G)}
+
+    def facts(self) -> dict[str, Any]:
+        """What the next step depends on besides arrays, as JSON has it."""
+        return {"step": self.step, "rng": rng_state(self.rng), "model": self.name}
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays and facts for a checkpoint."""
+        arrays, steps = optimizer_state(self.optimizers)
+        if self.average:
+            arrays |= network_arrays(self.G_average, "G_average")
+        for who, network in self.networks.items():
+            arrays |= network_arrays(network, who)
+        return arrays, self.facts() | steps
+
+    def load(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        """Go on from a checkpoint. Raises CheckpointError when it is another model's; then nothing has changed."""
+        check_fits(arrays, self.state()[0], self.name)
+        if facts["model"] != self.name:  # another may have arrays of the same shapes
+            raise CheckpointError(f"This checkpoint is of the model {facts['model']}, not of {self.name}.")
+        if self.workers is not None:
+            self.workers.stop()  # the others would go on from where they are; they start anew with the next step
+        if self.average:
+            load_network(self.G_average, "G_average", arrays)
+        for who, network in self.networks.items():
+            load_network(network, who, arrays)
+        load_optimizers(self.optimizers, arrays, facts)
+        set_rng_state(self.rng, facts["rng"])
+        self.step = facts["step"]
+
+
+def check_batch(batch: int, workers: int, count: int, samples: str) -> None:
+    """Raises ValueError unless a batch can be taken from so many samples, and shared out."""
+    if not 0 < batch <= count:
+        raise ValueError(f"A batch of {batch} cannot be taken from {count} {samples}.")
+    if batch % workers:
+        raise ValueError(f"A batch of {batch} cannot be shared out evenly to {workers} workers.")
+
+
+class Training(Players):
     """Everything that the next step depends on: the networks, their optimizers, the data, the noise, the step.
 
     average: A in theta_average <- A theta_average + (1 - A) theta, the mean over some 1 / (1 - A) steps.
@@ -85,36 +194,28 @@ class Training:
             raise ValueError(f"{model.name} is trained on {expected} data, not on {images.dtype}.")
         if isinstance(model, ConditionalGAN) != (labels is not None):
             raise ValueError(f"{model.name} is {'' if labels is None else 'not '}trained on labelled images.")
-        if not 0 < batch <= len(images):
-            raise ValueError(f"A batch of {batch} cannot be taken from {len(images)} images.")
-        if batch % workers:
-            raise ValueError(f"A batch of {batch} cannot be shared out evenly to {workers} workers.")
-        self.model, self.G, self.D = model, model.G, model.D
+        check_batch(batch, workers, len(images), "images")
+        self.model = model
         # (M, H, W, C) uint8, to the device once; what does not fit into memory stays in its file
         self.images = images if isinstance(images, np.memmap) else to_device(images)
         self.labels = None if labels is None else to_device(labels.astype("int64"))
-        self.batch, self.loss, self.seed = batch, loss, seed
-        self.rng = rng(seed) if random is None else random
-        self.G_optimizer, self.D_optimizer = optimizer(self.G, lr), optimizer(self.D, lr_d or lr)
-        self.d_steps, self.d_step = d_steps, d_step if self.D.mixes_samples or labels is not None else stacked_d_step
+        self.loss, random = loss, rng(seed) if random is None else random
+        self.d_steps, self.d_step = d_steps, d_step if model.D.mixes_samples or labels is not None else stacked_d_step
         self.d_options: dict[str, Any] = {}
         if (penalty is not None) + bool(clip) + (labels is not None) > 1:
             raise ValueError("A penalty, clipping and labels are not combined here: choose one of them.")
-        if penalty is not None and self.D.mixes_samples:
+        if penalty is not None and model.D.mixes_samples:
             raise ValueError(
                 f"The D of {model.name} mixes the samples of a batch (batch norm does), but a penalty looks at its "
                 "slope at one sample: take a model without it, such as mlp, or another way to bound D."
             )
         if penalty is not None:
-            self.d_options["penalty"] = of_kind(penalty, penalty_weight, self.rng)
+            self.d_options["penalty"] = of_kind(penalty, penalty_weight, random)
         if clip:
             self.d_step, self.d_options = clipped_d_step, {"clip": clip}
-        self.workers = Workers(workers, self.G_optimizer, self.D_optimizer) if workers > 1 else None
-        self.average = average
-        self.G_average = self.G.copy() if average else self.G
-        self.step = 0
-        self.trace: dict[str, Any] = {}
-        self.epochs = Epochs(len(images), batch, seed)
+        optimizers = {"G": optimizer(model.G, lr), "D": optimizer(model.D, lr_d or lr)}
+        shared = {"count": len(images), "batch": batch, "seed": seed, "average": average, "workers": workers}
+        self.begin(model.name, {"G": model.G, "D": model.D}, optimizers, random, **shared)
 
     def real_batch(self, i: int = 0) -> Array:
         """What D sees in its i-th turn of the next step, (N, ...) float32: each epoch has its order.
@@ -128,16 +229,6 @@ class Training:
             x = x.astype("float32") * ((high - low) / 255) + low
         return x if self.labels is None else (x, self.labels[to_device(rows)])
 
-    def advance(self) -> None:
-        """One step of the game: D learns, then G."""
-        if self.workers is None:
-            self._play()
-        else:
-            self.workers.start(self._play)
-            self.workers()
-        if self.average and self.step % AVERAGE_EVERY == 0:
-            self._update_average()
-
     def _play(self) -> None:
         # every worker draws the noise for all, so that the numbers do not depend on how many there are
         self.trace = {}
@@ -148,18 +239,6 @@ class Training:
         z_g = self._share(self.model.draw_noise(self.rng, self.batch))
         g_step(self.G, self.D, self.G_optimizer, self.loss, z_g, self.trace)
         self.step += 1
-
-    def _share(self, batch: Any) -> Any:
-        if self.workers is None:
-            return batch
-        return tuple(map(self.workers.rows, batch)) if isinstance(batch, tuple) else self.workers.rows(batch)
-
-    def _update_average(self) -> None:
-        # at first the plain mean of all so far, so that the noise of the start is soon forgotten
-        weight = max(1 - self.average**AVERAGE_EVERY, AVERAGE_EVERY / self.step)
-        self.G_average.theta += weight * (self.G.theta - self.G_average.theta)
-        for name, mean in self.G_average.statistics.items():
-            mean += weight * (self.G.statistics[name] - mean)
 
     def sample(self, n: int, seed: int = 1) -> np.ndarray:
         """n samples that G draws, on the host, (n, ...) in the model's pixel range; a seed stands for one z."""
@@ -172,33 +251,6 @@ class Training:
     def interpolate(self, walks: int, n: int, seed: int = 2) -> np.ndarray:
         """Walks from one z to another, n images each, (walks n, H, W, C) on the host: a row for each in a grid."""
         return drawn(self.G_average, self.model.draw_walks(rng((self.seed, seed)), walks, n))
-
-    def measures(self) -> dict[str, float]:
-        """The last step in numbers on the host: both losses, D(x), D(G(z)) and both gradient norms."""
-        return {"step": self.step, **measured(self.trace, self.D, self.G)}
-
-    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays and facts for a checkpoint."""
-        arrays, facts = {}, {"step": self.step, "rng": rng_state(self.rng), "model": self.model.name}
-        if self.average:
-            arrays |= network_arrays(self.G_average, "G_average")
-        for who, network in {"G": self.G, "D": self.D}.items():
-            arrays |= network_arrays(network, who)
-        moments, steps = optimizer_state({"G": self.G_optimizer, "D": self.D_optimizer})
-        return arrays | moments, facts | steps
-
-    def load(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-        """Go on from a checkpoint. Raises CheckpointError when it is another model's; then nothing has changed."""
-        check_fits(arrays, self.state()[0], self.model.name)
-        if self.workers is not None:
-            self.workers.stop()  # the others would go on from where they are; they start anew with the next step
-        if self.average:
-            load_network(self.G_average, "G_average", arrays)
-        for who, network in {"G": self.G, "D": self.D}.items():
-            load_network(network, who, arrays)
-        load_optimizers({"G": self.G_optimizer, "D": self.D_optimizer}, arrays, facts)
-        set_rng_state(self.rng, facts["rng"])
-        self.step = facts["step"]
 
 
 def drawn(G: Network, z: Any) -> np.ndarray:

@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigan import losses
-from minigan.backend import Array, rng, rng_state, set_rng_state, to_device, to_host
+from minigan.backend import Array, rng, to_device, to_host
 from minigan.data.text import Vocabulary
 from minigan.models.seqgan import Reader, Writer, probability_real, read_step, rewards, write_step
 from minigan.optim import Adam
-from minigan.training import Epochs, check_fits, load_network, load_optimizers, network_arrays, optimizer_state
-from minigan.workers import Workers
+from minigan.training import Players, check_batch
 
 LOOK = 256  # held-out sequences whose likelihood is taken for the log
 PHASES = ("maximum likelihood", "D alone", "the game")
@@ -29,7 +28,7 @@ class Corpus(NamedTuple):
     oracle: Writer | None = None
 
 
-class WritingTraining:
+class WritingTraining(Players):
     """Everything that the next step depends on: G and D, their optimizers, the text, the noise, the step.
 
     words (M, T) integers below `vocabulary`. Steps 1 to `mle` raise the likelihood of real text; the next `pretrain`
@@ -62,26 +61,21 @@ class WritingTraining:
         seed: int = 0,
         workers: int = 1,
     ) -> None:
-        if not 0 < batch <= len(words):
-            raise ValueError(f"A batch of {batch} cannot be taken from {len(words)} sequences.")
-        if batch % workers:
-            raise ValueError(f"A batch of {batch} cannot be shared out evenly to {workers} workers.")
+        check_batch(batch, workers, len(words), "sequences")
         self.words, self.corpus, self.mle, self.pretrain = words, corpus, mle, pretrain
-        self.batch, self.d_steps, self.copies, self.seed = batch, d_steps, copies, seed
-        self.baseline, self.constant = baseline, constant
-        self.rng = rng(seed)
-        self.G = Writer(vocabulary, features, hidden, rng=self.rng)
-        self.D = Reader(vocabulary, filters=filters, rng=self.rng)
+        self.d_steps, self.copies, self.baseline, self.constant = d_steps, copies, baseline, constant
+        random = rng(seed)
+        G = Writer(vocabulary, features, hidden, rng=random)
+        D = Reader(vocabulary, filters=filters, rng=random)
         # the paper clips at a norm of 5 and uses Adam's usual 0.9
-        self.optimizers = {
-            "MLE": Adam(self.G, lr, 0.9, clip=5.0),
-            "G": Adam(self.G, lr_game, 0.9, clip=5.0),
-            "D": Adam(self.D, lr_d, 0.9),
+        optimizers = {
+            "MLE": Adam(G, lr, 0.9, clip=5.0),
+            "G": Adam(G, lr_game, 0.9, clip=5.0),
+            "D": Adam(D, lr_d, 0.9),
         }
-        self.workers = Workers(workers, self.optimizers["MLE"]) if workers > 1 and mle else None
-        self.step = 0
+        shared = {"count": len(words), "batch": batch, "seed": seed, "workers": workers}
+        self.begin("seqgan", {"G": G, "D": D}, optimizers, random, **shared, shared=("MLE",) if mle else ())
         self.last = {"nll": 0.0, "d_loss": 0.0, "reward": 0.0}  # what a phase does not compute keeps its last value
-        self.epochs = Epochs(len(words), batch, seed)
 
     @property
     def length(self) -> int:
@@ -154,21 +148,10 @@ class WritingTraining:
         oracle = "" if self.corpus.oracle is None else f"  oracle {row['nll_oracle']:.3f}"
         return f"{PHASES[self.phase]}: NLL test {row['nll_test']:.3f}{oracle}  D {row['d_loss']:.2f}"
 
-    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays and facts for a checkpoint."""
-        arrays = network_arrays(self.G, "G") | network_arrays(self.D, "D")
-        facts = {"step": self.step, "rng": rng_state(self.rng), "model": "seqgan", "length": self.length}
-        facts["last"] = {name: float(to_host(value)) for name, value in self.last.items()}
-        moments, steps = optimizer_state(self.optimizers)
-        return arrays | moments, facts | steps
+    def facts(self) -> dict[str, Any]:
+        last = {name: float(to_host(value)) for name, value in self.last.items()}
+        return super().facts() | {"length": self.length, "last": last}
 
     def load(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
-        """Go on from a checkpoint. Raises CheckpointError when it is another model's; then nothing has changed."""
-        check_fits(arrays, self.state()[0], "seqgan")
-        load_network(self.G, "G", arrays)
-        load_network(self.D, "D", arrays)
-        load_optimizers(self.optimizers, arrays, facts)
-        set_rng_state(self.rng, facts["rng"])
-        if self.workers is not None:
-            self.workers.stop()  # the others would go on from where they are; they start anew with the next step
-        self.step, self.last = facts["step"], dict(facts["last"])
+        super().load(arrays, facts)
+        self.last = dict(facts["last"])
