@@ -3,6 +3,7 @@
 lessons/src/NN_name.py        the source, in py:percent: it runs as a plain script, and it alone is edited
 lessons/NN_name.ipynb         the teacher's notebook: the source, executed, with its pictures
 lessons/student/NN_name.ipynb the student's: the same cells with holes, and no outputs
+lessons/pictures/             what markdown cells show, as ![what it is](pictures/NN_name.gif); under 600 kB each
 
     python lessons/build.py             make all           python lessons/build.py 01     make lesson 01
     python lessons/build.py --check     say which notebooks are not what their source says; executes nothing
@@ -110,6 +111,8 @@ def student(notebook: Any) -> Any:
         exercise = cell["metadata"].get("nbgrader", {}).get("grade_id", "").replace("-", ".", 1)
         hole = r"\g<indent># YOUR CODE HERE" + "\n" + rf'\g<indent>raise NotImplementedError("exercise {exercise}")'
         cell["source"] = HOLE.sub(hole, cell["source"])
+        if cell["cell_type"] == "markdown":  # it lies one folder deeper
+            cell["source"] = cell["source"].replace("](pictures/", "](../pictures/")
     return notebook
 
 
@@ -119,9 +122,11 @@ def solutions(notebook: Any) -> list[str]:
 
 
 def fill(notebook: Any, solutions: list[str]) -> Any:
-    """A student's notebook with these solutions pasted into its holes, from the first on."""
+    """A student's notebook with these solutions pasted into its holes, from the first on, as the teacher has it."""
     notebook, left = copy.deepcopy(notebook), list(solutions)
     for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = cell["source"].replace("](../pictures/", "](pictures/")
         if left and DUG.search(cell["source"]):
             solution = left.pop(0)
             cell["source"] = DUG.sub(lambda _, text=solution: text, cell["source"])

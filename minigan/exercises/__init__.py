@@ -9,19 +9,23 @@ module for each lesson; `python -m minigan.exercises` prints which planted wrong
 from __future__ import annotations
 
 import difflib
+import importlib
 import os
+import pkgutil
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from minigan.exercises import lesson_01, lesson_02
 from minigan.exercises.checking import cases_of, examine
 from minigan.exercises.exercise import Exercise, Wrong
 
 __all__ = ["EXERCISES", "Exercise", "Verdict", "Wrong", "WrongAnswer", "check", "mutation_table"]
 
-EXERCISES = (*lesson_01.EXERCISES, *lesson_02.EXERCISES)
+LESSONS = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name.startswith("lesson_"))
+EXERCISES: tuple[Exercise, ...] = tuple(
+    exercise for name in LESSONS for exercise in importlib.import_module(f"minigan.exercises.{name}").EXERCISES
+)
 
 
 class WrongAnswer(AssertionError):
