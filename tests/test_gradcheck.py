@@ -11,7 +11,20 @@ from hypothesis import strategies as st
 from minigan import losses
 from minigan.backend import rng
 from minigan.gradcheck import GradientError, check_layer, check_loss, check_network
-from minigan.layers import Dense, Dropout, Flatten, Layer, LeakyReLU, ReLU, Reshape, Sigmoid, Softmax, Softplus, Tanh
+from minigan.layers import (
+    BatchNorm,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    ReLU,
+    Reshape,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Tanh,
+)
 from minigan.network import Sequential
 
 
@@ -472,3 +485,14 @@ def test_plot_draws_a_panel_for_each_variable(tmp_path):
     assert (tmp_path / "errors.png").stat().st_size > 1000
     titles = " ".join(axes.get_title() + axes.get_title(loc="left") for axes in figure.axes)
     assert all(name in titles for name in ("x (both)", "W (both)", "b (both)"))
+
+
+def test_explaining_one_wrong_gradient_leaves_the_others_right():
+    """The search for a reason runs the layer in the other mode, which moves batch norm's running statistics."""
+
+    class Steep(BatchNorm):
+        def backward(self, dy, cache, *args, **kwargs):
+            return 1.5 * super().backward(dy, cache, *args, **kwargs) + 0.1 * dy
+
+    told = str(check_layer(Steep(3), (6, 3), train=False))
+    assert told.count("WRONG") == 1, told

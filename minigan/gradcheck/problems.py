@@ -42,8 +42,9 @@ class LayerProblem:
         return host_copy(self.fresh().forward(device_copy(self.x), self.train)[0])
 
     def value(self, name: str, v: np.ndarray, r: np.ndarray | None = None, train: bool | None = None) -> float:
-        layer, r = self.fresh(), self.r if r is None else r
-        mode = self.train if train is None else train
+        r, mode = self.r if r is None else r, self.train if train is None else train
+        # the other mode may leave marks, as training does on running statistics
+        layer = self.fresh() if mode == self.train else copy.deepcopy(self.layer)
         if name == "x":
             y = layer.forward(device_copy(v), mode)[0]
         else:
