@@ -1,4 +1,4 @@
-"""The command line: `minigan train | sample | evaluate | verify | models | data | info | check`.
+"""The command line: `minigan train | sample | evaluate | verify | models | data | info | check | lessons | mark`.
 
 Each command is one function. Bad input ends in one sentence and the exit status 1, never in a traceback
 (MINIGAN_DEBUG=1 brings it back).
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
@@ -81,7 +82,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--lr-d", type=float, help="D's own learning rate (default: that of --lr)")
     p.add_argument("--lr-g", type=float, help="seqgan, oracle: G's learning rate in the game")
     p.add_argument("--mle", type=int, help="seqgan, oracle: steps of maximum likelihood before the game, of --steps")
-    p.add_argument("--pretrain", type=int, help="seqgan, oracle: steps of D alone before the game, of --steps")
+    pretrain = "of --steps, before the game: seqgan, oracle: steps of D alone; video: steps on single frames"
+    p.add_argument("--pretrain", type=int, help=pretrain)
     p.add_argument("--copies", type=int, help="seqgan, oracle: rollouts for each word")
     p.add_argument("--beta1", type=float, help=f"Adam's share of the old mean kept (default {default.beta1})")
     p.add_argument("--beta2", type=float, help=f"and of the old mean square (default {default.beta2})")
@@ -171,6 +173,20 @@ def parser() -> argparse.ArgumentParser:
     p = add("check", check, "Check the gradient of every layer and loss against differences; the table tells.")
     p.add_argument("--full", action="store_true", help="show the whole report of each, with worst entries")
     _add_backend(p)
+
+    p = add("lessons", lessons, "Copy the course's notebooks into a folder of yours and open JupyterLab on it.")
+    p.add_argument("folder", nargs="?", type=Path, default=Path("minigan-lessons"), help="default ./minigan-lessons")
+    p.add_argument("--lesson", help='copy one, as "03" (default: all)')
+    p.add_argument("--no-open", action="store_true", help="copy only")
+
+    p = add("mark", mark, "Mark returned notebooks by cases that nobody has seen: a table, and a CSV file.")
+    p.add_argument("folder", type=Path, help="it holds STUDENT.ipynb or STUDENT/NAME.ipynb")
+    p.add_argument("-o", "--output", type=Path, default=Path("marks.csv"), help="default marks.csv")
+    p.add_argument("--seed", type=int, help="the same seed draws the same cases (default: one that nobody knows)")
+    p.add_argument("--timeout", type=float, default=120, metavar="SECONDS", help="of one notebook (default 120)")
+    p.add_argument("--memory", type=int, default=2048, metavar="MB", help="of one notebook (default 2048)")
+    p.add_argument("--workers", type=int, default=1, help="notebooks at a time (default 1)")
+    p.add_argument("--force", action="store_true", help="overwrite the output file if it exists")
     return top
 
 
@@ -392,7 +408,8 @@ def verify(options: argparse.Namespace) -> int:
     if options.run and not at_hand:
         raise ValueError(f"{folder} holds no checkpoint.")
     same = at_hand and record is not None and sha256_of(where.checkpoint) == record.checkpoint
-    verdict = verify(options.file, (lambda kept: again(kept, where, options.file.suffix)) if same else None)
+    remake = lambda kept: again(kept, where, options.file.suffix, load_data)
+    verdict = verify(options.file, remake if same else None)
     print(verdict.text)
     if verdict.good and not same:
         there = f"the checkpoint in {folder} is another" if at_hand else "name the run by --run"
@@ -521,6 +538,80 @@ def check(options: argparse.Namespace) -> int:
     wrong = sum(not report.ok for report in reports)
     print(f"\n{len(reports) - wrong} right, {wrong} wrong.")
     return 1 if wrong else 0
+
+
+# ---- lessons, mark -----------------------------------------------------------------------------------------------
+
+
+def lessons(options: argparse.Namespace) -> None:
+    import shutil
+
+    source = lessons_folder()
+    every = sorted((source / "student").glob("*.ipynb"))
+    notebooks = [path for path in every if options.lesson in (None, path.name[:2])]
+    if not notebooks:
+        there = ", ".join(path.name[:2] for path in every)
+        raise ValueError(f'There is no lesson "{options.lesson}"; there are {there}.')
+    shown = {name for path in notebooks for name in re.findall(r"\.\./(pictures/[\w.-]+)", path.read_text("utf-8"))}
+    for path in [*notebooks, *(source / name for name in sorted(shown))]:
+        copy = options.folder / path.relative_to(source)
+        if copy.exists():
+            print(f"Kept {copy}, which was there already.")
+            continue
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+        print(f"Copied {copy}")
+    if not options.no_open:
+        open_lab(options.folder)
+
+
+def lessons_folder() -> Path:
+    """The folder that holds student/ and pictures/: in a checkout beside the package, else where pip has put it."""
+    from importlib.metadata import PackageNotFoundError, files
+
+    beside = Path(__file__).parent.parent / "lessons"
+    if (beside / "build.py").exists():
+        return beside
+    try:
+        notebooks = [Path(file.locate()) for file in files("minigan") or [] if file.match("lessons/student/*.ipynb")]
+    except PackageNotFoundError:
+        notebooks = []
+    for notebook in notebooks:
+        if notebook.exists():  # `pip install --target` has put it elsewhere than it says
+            return notebook.resolve().parent.parent
+    raise ValueError("The lessons are not installed here: they are in the folder lessons of minigan's source.")
+
+
+def open_lab(folder: Path) -> None:
+    """Run JupyterLab on the folder until it ends, or say how to install it."""
+    import subprocess
+    from contextlib import suppress
+    from importlib.util import find_spec
+
+    if find_spec("jupyterlab") is None:
+        print(f'To open it, pip install "minigan[lessons]", and then: jupyter lab {folder}')
+        return
+    lab = subprocess.Popen([sys.executable, "-m", "jupyterlab", str(folder)])
+    while lab.poll() is None:
+        with suppress(KeyboardInterrupt):  # Ctrl-C is for JupyterLab, which asks whether to stop
+            lab.wait()
+
+
+def mark(options: argparse.Namespace) -> None:
+    import secrets
+
+    from minigan.marking import mark, table, write
+
+    out = options.output
+    if out.exists() and not options.force:
+        raise ValueError(f"{out} exists already: choose another -o, or add --force to overwrite it.")
+    if not out.parent.is_dir():
+        raise ValueError(f"There is no folder {out.parent} to write {out.name} to.")
+    seed = secrets.randbelow(1_000_000) if options.seed is None else options.seed
+    marks = mark(options.folder, seed, options.timeout, options.memory, options.workers)
+    write(out, marks)
+    print(table(marks))
+    print(f"{out}: {len(marks)} rows. To draw the same cases again: --seed {seed}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,11 @@
 """The training of the video GANs: MoCoGAN, with a critic for frames and one for clips, and VGAN, with one for clips.
 
+The networks have the published forms, but their critics are bounded in another way, for two cores and minutes: by
+spectral normalization, in the hinge game, and Adam is without momentum (Miyato et al. 2018). On single frames of the
+moving shapes, after 1,000 steps, the Frechet distance in random features is then 0.37, and with beta1 = 0.5 it is
+1.36 (real frames: 0.12). The clip critic halves the time as well as the space. And MoCoGAN begins with single frames,
+which cost little: first what a shape looks like, then how it moves.
+
 M clips, T frames each, (M, T, H, W, C) uint8; N clips a batch.
 """
 
@@ -11,20 +17,25 @@ import numpy as np
 
 from minigan import losses
 from minigan.backend import Array, rng, to_device, to_host
+from minigan.checkpoint import CheckpointError
 from minigan.models import video
 from minigan.models.vgan import VideoGenerator3d, masked_g_step
 from minigan.optim import Adam
-from minigan.steps import d_step
-from minigan.training import Players, check_batch
+from minigan.steps import d_step, g_step
+from minigan.training import Epochs, Players, check_batch
 
 BASE = 16  # channels next to the picture, in all networks
+GAME = losses.hinge
+STILLS = 8  # times as many frames as clips in a batch, where single frames are learned
 
 
 class ClipTraining(Players):
     """Everything that the next step depends on: the networks, their optimizers, the clips, the noise, the step.
 
-    model: "video" (MoCoGAN) or "video-vgan". base: channels next to the picture, in all networks.
-    Its losses are the sums of the critics'; D(x) and D(G(z)) are the clip critic's. Other options: as in a Training.
+    model: "video" (MoCoGAN) or "video-vgan". base: channels next to the picture, in all networks. pretrain: steps at
+    the beginning in which MoCoGAN's G.picture and its frame critic play with single frames alone.
+    Its losses are the sums of the critics'; D(x) and D(G(z)) are the clip critic's, at first the frame critic's.
+    Other options: as in a Training.
     """
 
     pixels = (-1.0, 1.0)
@@ -36,8 +47,9 @@ class ClipTraining(Players):
         *,
         base: int = BASE,
         batch: int = 8,
-        lr: float = 2e-4,
+        lr: float = 1e-3,
         lr_d: float | None = None,
+        pretrain: int = 0,
         seed: int = 0,
         average: float = 0.0,
         workers: int = 1,
@@ -47,37 +59,56 @@ class ClipTraining(Players):
         check_batch(batch, workers, len(clips), "clips")
         self.clips, random = to_device(clips), rng(seed)
         _, self.frames, size, _, channels = clips.shape
-        shape = {"size": size, "channels": channels, "base": base, "rng": random}
+        shape = {"size": size, "channels": channels, "base": base, "spectral": True, "rng": random}
         networks = {"G": generator(model, clips.shape[1:], base, random)}
-        networks["D"] = video.ClipCritic(frames=self.frames, **shape)
+        networks["D"] = video.ClipCritic(frames=self.frames, halving=True, **shape)
         if model == "video":
             networks["D_image"] = video.FrameCritic(**shape)
-        optimizers = {who: Adam(network, lr if who == "G" else lr_d or lr) for who, network in networks.items()}
+        rates = {who: lr if who == "G" else lr_d or lr for who in networks}
+        optimizers = {who: Adam(network, rates[who], 0.0, 0.9) for who, network in networks.items()}
         shared = {"count": len(clips), "batch": batch, "seed": seed, "average": average, "workers": workers}
         self.begin(model, networks, optimizers, random, **shared)
+        self.pretrain = pretrain if model == "video" else 0
+        stills = min(STILLS * batch, len(clips) // workers * workers)
+        self.of_stills = Epochs(len(clips), stills, seed)
 
     def _play(self) -> None:
         # every worker draws the noise for all, so that the numbers do not depend on how many there are
-        rows = to_device(self._share(self.epochs.rows(self.step)))
-        x_real = self.clips[rows].astype("float32") * (2 / 255) - 1
         self.trace = {}
+        if self.step < self.pretrain:
+            self._play_stills()
+        else:
+            self._play_clips()
+        self.step += 1
+
+    def _play_stills(self) -> None:
+        """A step with single frames: G.picture against the frame critic. The cell gives codes and does not learn."""
+        D, of_G, of_D = self.networks["D_image"], self.optimizers["G"], self.optimizers["D_image"]
+        n = self.of_stills.batch
+        rows, at = to_device(self._share(self.of_stills.rows(self.step))), self._at(n)
+        x_real = video.frames_at(self.clips[rows], at).astype("float32") * (2 / 255) - 1
+        codes = lambda: self.G.codes(self._noise(n), self._at(n))
+        d_step(self.G.picture, D, of_D, GAME, x_real, codes(), self.trace)
+        g_step(self.G.picture, D, of_G, GAME, codes(), self.trace)
+
+    def _play_clips(self) -> None:
+        rows = to_device(self._share(self.epochs.rows(self.step)))
+        x_real, n = self.clips[rows].astype("float32") * (2 / 255) - 1, self.batch
         if self.name == "video":
             critics = self.networks["D_image"], self.D
             both = self.optimizers["D_image"], self.optimizers["D"]
-            video.d_step(self.G, *critics, both, x_real, self._noise(), self._at(), trace=self.trace)
-            video.g_step(self.G, *critics, self.optimizers["G"], self._noise(), self._at(), trace=self.trace)
+            video.d_step(self.G, *critics, both, x_real, self._noise(n), self._at(n), GAME, self.trace)
+            video.g_step(self.G, *critics, self.optimizers["G"], self._noise(n), self._at(n), GAME, self.trace)
         else:
-            game = losses.non_saturating
-            d_step(self.G, self.D, self.optimizers["D"], game, x_real, self._noise(), self.trace)
-            masked_g_step(self.G, self.D, self.optimizers["G"], self._noise(), game, trace=self.trace)
-        self.step += 1
+            d_step(self.G, self.D, self.optimizers["D"], GAME, x_real, self._noise(n), self.trace)
+            masked_g_step(self.G, self.D, self.optimizers["G"], self._noise(n), GAME, trace=self.trace)
 
-    def _noise(self) -> Any:
-        z = draw_noise(self.G, self.rng, self.batch, self.frames)
+    def _noise(self, n: int) -> Any:
+        z = draw_noise(self.G, self.rng, n, self.frames)
         return video.ClipNoise(*map(self._share, z)) if isinstance(z, tuple) else self._share(z)
 
-    def _at(self) -> Array:
-        return self._share(video.draw_frames(self.rng, self.batch, self.frames))
+    def _at(self, n: int) -> Array:
+        return self._share(video.draw_frames(self.rng, n, self.frames))
 
     def sample(self, n: int, seed: int = 1) -> np.ndarray:
         """n clips that G draws, (n, T, H, W, C) in [-1, 1], on the host."""
@@ -86,6 +117,12 @@ class ClipTraining(Players):
     def facts(self) -> dict[str, Any]:
         return super().facts() | {"frames": self.frames}
 
+    def load(self, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+        """As of all Players; and G, which draws clips of any length, may have been trained on others."""
+        if facts.get("frames", self.frames) != self.frames:
+            raise CheckpointError(f"This checkpoint is of clips of {facts['frames']} frames, not of {self.frames}.")
+        super().load(arrays, facts)
+
 
 def generator(model: str, clip_shape: tuple[int, ...], base: int, random: Any) -> Any:
     """The G of "video" or "video-vgan" for clips (T, H, W, C). Raises ShapeError for sizes it does not draw."""
@@ -93,7 +130,9 @@ def generator(model: str, clip_shape: tuple[int, ...], base: int, random: Any) -
     if size != width:
         raise ValueError(f"{model} draws square frames, but the clips are {size}x{width}.")
     shape = {"size": size, "channels": channels, "base": base, "rng": random}
-    return video.MoCoGenerator(**shape) if model == "video" else VideoGenerator3d(frames=frames, **shape)
+    if model == "video":
+        return video.MoCoGenerator(init=video.he_doubling, **shape)
+    return VideoGenerator3d(frames=frames, **shape)
 
 
 def draw_noise(G: Any, random: Any, n: int, frames: int) -> Any:

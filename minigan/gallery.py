@@ -29,6 +29,7 @@ from minigan.metrics.text import bleu, copies, distinct
 from minigan.models import ConditionalGAN
 from minigan.network import Network
 from minigan.plane import PlaneTraining
+from minigan.provenance import Record, sha256_of, stamp
 from minigan.training import MEASURES, Training
 from minigan.writing import PHASES, WritingTraining
 
@@ -59,9 +60,18 @@ class ImageGallery:
     """samples.png, interpolation.png, filters.png where D begins with a convolution, training.gif, curves.png."""
 
     columns: tuple[str, ...] = ("step", *MEASURES)
+    samples: tuple[str, ...] = ("samples.png", "interpolation.png")  # the files that a checkpoint alone makes again
 
     def __init__(self, training: Training, folder: Path, steps: int, reference: float | None) -> None:
         self.training, self.folder, self.steps, self.reference = training, folder, steps, reference
+
+    def sign(self, checkpoint: Path, *names: str) -> None:
+        """Put a record of how it was made to each sample file of the checkpoint, or to these files."""
+        made_by = {"model": self.training.name, "checkpoint": sha256_of(checkpoint), "seed": self.training.seed}
+        for path in (self.folder / name for name in names or self.samples):
+            if path.exists():
+                options = {"file": path.name}  # of the run's own: none that `minigan sample` was told of
+                stamp(path, Record(**made_by, options=options, run=self.folder.resolve().name))
 
     def frame(self) -> None:
         """A picture for the animation. Raises FloatingPointError where G draws numbers that are none."""
@@ -110,6 +120,8 @@ class ImageGallery:
 class PlaneGallery(ImageGallery):
     """board.png and board.gif, the game board, and curves.png."""
 
+    samples = ()  # the board is a diagram of the game
+
     def frame(self) -> None:
         """Nothing: the board shows every moment, and is drawn at the end."""
 
@@ -124,6 +136,7 @@ class PlaneGallery(ImageGallery):
 class WordGallery(ImageGallery):
     """samples.txt, vocabulary.txt, curves.png and scores.csv (BLEU, ...); a few samples are told on the way."""
 
+    samples = ("samples.txt",)
     columns = ("step", "phase", "nll", "nll_test", "nll_oracle", "d_loss", "reward")
 
     def frame(self) -> None:
@@ -176,6 +189,7 @@ class CodingGallery(ImageGallery):
     """As of images, and reconstructions.png: beside each image what G draws of its code."""
 
     columns = ("step", *TERMS)
+    samples = (*ImageGallery.samples, "reconstructions.png")
 
     def save(self, rows: Rows, say: Callable[[str], None]) -> None:
         super().save(rows, say)
@@ -198,6 +212,8 @@ class CodingGallery(ImageGallery):
 class TuneGallery(ImageGallery):
     """samples.png, the piano rolls of three tunes; tune.mid, the first of them; curves.png."""
 
+    samples = ("samples.png", "tune.mid")
+
     def frame(self) -> None:
         """Nothing: one tune is heard after another."""
 
@@ -214,6 +230,8 @@ class TuneGallery(ImageGallery):
 
 class ClipGallery(ImageGallery):
     """clips.gif, a grid of nine; strips.png, the frames of four side by side; curves.png."""
+
+    samples = ("clips.gif", "strips.png")
 
     def frame(self) -> None:
         """Nothing: the clips move by themselves."""

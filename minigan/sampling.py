@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import tempfile
 from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,15 @@ from minigan.composing import BARS
 from minigan.data import music, toy
 from minigan.files import write_whole
 from minigan.filming import BASE, draw_noise, generator
-from minigan.gallery import readable
+from minigan.gallery import gallery_of, readable
 from minigan.models import ConditionalGAN
 from minigan.models.midinet import NOISE, Composer, compose
 from minigan.models.video import MoCoGenerator, fixed
 from minigan.provenance import Record, sha256_of, stamp
-from minigan.run import CLIPS, TUNES, WRITERS, Run
+from minigan.run import CLIPS, TUNES, WRITERS, Run, Settings
 from minigan.training import drawn, load_network
 
+Load = Callable[[Settings], tuple[Any, Any]]
 DEFAULTS = {"n": None, "label": None, "interpolate": None, "scale": None, "prompt": None, "temperature": None}
 DEFAULTS |= {"bars": None, "tempo": None, "wav": None, "fix": None}
 MOST = {"n": 100_000, "bars": 10_000, "scale": 64, "tempo": 1000}  # that a record may ask to be made again
@@ -75,8 +78,14 @@ def sign(path: Path, options: Namespace, where: Run, index: int = 0) -> None:
     stamp(path, Record(**made_by, index=index, options=given, run=where.folder.resolve().name))
 
 
-def again(record: Record, where: Run, suffix: str) -> bytes:
-    """The file that the record tells of, made anew from the run. Raises ValueError where the record asks too much."""
+def again(record: Record, where: Run, suffix: str, load: Load) -> bytes:
+    """The file that the record tells of, made anew from the run. Raises ValueError where the record asks too much.
+
+    load reads what a run was trained on, Settings -> (data, what stands beside them): `minigan.cli.load_data`. It is
+    asked for the files that a run leaves by itself, which are drawn by its training.
+    """
+    if "file" in record.options:
+        return again_of_run(record.options["file"], where, load)
     for name, value in record.options.items():
         if name not in DEFAULTS or (name in MOST and not 0 < value <= MOST[name]):
             raise ValueError(f"its record asks for {name} {value!r}")
@@ -86,6 +95,19 @@ def again(record: Record, where: Run, suffix: str) -> bytes:
         options = {**DEFAULTS, **record.options, "run": where.folder, "seed": record.seed, "output": main}
         sample(Namespace(**options, force=False, say=lambda text: None))
         return (path if record.index == 0 else path.with_stem(f"again-{record.index + 1}")).read_bytes()
+
+
+def again_of_run(name: str, where: Run, load: Load) -> bytes:
+    """One of the files that a run leaves with its checkpoint. Raises ValueError for another."""
+    settings = replace(where.settings(), workers=1)
+    training = settings.train(*load(settings))
+    training.load(*checkpoint.load(where.checkpoint))
+    with tempfile.TemporaryDirectory() as folder:
+        gallery = gallery_of(training, Path(folder), settings.steps, None)
+        if name not in gallery.samples:
+            raise ValueError(f"{name!a} is none of the files that a checkpoint alone makes again")
+        gallery.save([], say=lambda text: None)
+        return Path(folder, name).read_bytes()
 
 
 # ---- images and points -------------------------------------------------------------------------------------------

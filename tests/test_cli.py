@@ -1,6 +1,7 @@
 """The command line as a person uses it: what works, and what bad input says."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -12,7 +13,7 @@ from minigan import cli
 from minigan.backend import use
 from minigan.models.gan import walk
 
-COMMANDS = ["train", "sample", "models", "data", "info", "check"]
+COMMANDS = ["train", "sample", "models", "data", "info", "check", "lessons", "mark"]
 
 
 def call(*arguments):
@@ -172,6 +173,16 @@ def test_check_fails_when_a_layer_is_wrong(monkeypatch, capsys):
         (["train", "video", "--size", "48"], "Video models draw frames of 32x32 or 64x64, not 48x48"),
         (["train", "video-vgan", "--clip", "0.1"], "video-vgan has no --clip: leave it out"),
         (["train", "video", "--data", "nowhere"], "There is no folder"),
+        (["lessons", "--lesson", "77"], 'There is no lesson "77"; there are 0'),
+        (["mark", "nowhere"], "There is no folder nowhere."),
+        (["mark", "{run}/config.json"], "config.json is a file: name the folder that holds the notebooks."),
+        (["mark", "{run}"], "it is to hold STUDENT.ipynb or STUDENT/NAME.ipynb"),
+        (["mark", "{run}", "-o", "{run}/log.csv"], "log.csv exists already: choose another -o, or add --force"),
+        (["mark", "{run}", "-o", "{run}/none/m.csv"], "to write m.csv to"),
+        (["mark", "{run}", "--timeout", "0"], "--timeout is a positive number of seconds, but got 0"),
+        (["mark", "{run}", "--memory", "100"], "--memory is a number of at least 256, but got 100"),
+        (["mark", "{run}", "--workers", "0"], "--workers is a number of at least 1, but got 0"),
+        (["mark", "{run}", "--seed", "-1"], "--seed is a number of at least 0, but got -1"),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, sentence, trained, tmp_path, monkeypatch, capsys):
@@ -261,3 +272,71 @@ def test_variants_of_the_game_train_and_go_on(flags, tmp_path):
     assert call("train", "mlp-sigmoid", "--steps", 6, "--resume", "--quiet", "--out", tmp_path / "run") == 0
     whole, resumed = (tmp_path / name / "checkpoint.safetensors" for name in ("whole", "run"))
     assert whole.read_bytes() == resumed.read_bytes()
+
+
+# ---- lessons -----------------------------------------------------------------------------------------------------
+
+
+def test_lessons_are_copied_and_a_learners_notebook_is_kept(tmp_path, capsys):
+    assert call("lessons", tmp_path / "all", "--no-open") == 0
+    copied = sorted((tmp_path / "all" / "student").iterdir())
+    originals = sorted((cli.lessons_folder() / "student").glob("*.ipynb"))
+    assert [path.name for path in copied] == [path.name for path in originals]
+    assert all(copy.read_bytes() == path.read_bytes() for copy, path in zip(copied, originals))
+    for name in re.findall(r"\.\./pictures/[\w.-]+", "".join(path.read_text(encoding="utf-8") for path in copied)):
+        assert (tmp_path / "all" / "student" / name).exists()
+    copied[0].write_text("my work")
+    capsys.readouterr()
+    assert call("lessons", tmp_path / "all", "--no-open") == 0
+    assert copied[0].read_text() == "my work"
+    assert f"Kept {copied[0]}, which was there already." in capsys.readouterr().out
+
+
+def test_one_lesson_and_the_pictures_that_it_shows(tmp_path, monkeypatch, capsys):
+    for name in ("student/01_a.ipynb", "student/02_b.ipynb", "pictures/one.gif", "pictures/two.gif"):
+        path = tmp_path / "lessons" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("![it](../pictures/one.gif)" if "01" in name else "")
+    monkeypatch.setattr(cli, "lessons_folder", lambda: tmp_path / "lessons")
+    monkeypatch.chdir(tmp_path)
+    assert call("lessons", "--lesson", "01", "--no-open") == 0
+    made = {str(path.relative_to(tmp_path)) for path in (tmp_path / "minigan-lessons").rglob("*.*")}
+    assert made == {"minigan-lessons/student/01_a.ipynb", "minigan-lessons/pictures/one.gif"}
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_lessons_are_found_where_pip_has_put_them(tmp_path, monkeypatch, capsys):
+    class File(type(tmp_path)):
+        def locate(self):
+            return tmp_path / self
+
+    monkeypatch.setattr(cli, "__file__", str(tmp_path / "lib" / "minigan" / "cli.py"))
+    monkeypatch.setattr("importlib.metadata.files", lambda name: [File("share/minigan/lessons/student/01_a.ipynb")])
+    assert call("lessons", tmp_path / "x", "--no-open") == 1
+    assert "they are in the folder lessons of minigan's source" in capsys.readouterr().err
+    (tmp_path / "share/minigan/lessons/student").mkdir(parents=True)
+    (tmp_path / "share/minigan/lessons/student/01_a.ipynb").write_text("")
+    assert cli.lessons_folder() == (tmp_path / "share/minigan/lessons").resolve()
+
+
+def test_jupyterlab_is_opened_or_named(tmp_path, monkeypatch, capsys):
+    class Lab:
+        started, asked = [], 0
+
+        def __init__(self, command):
+            Lab.started.append(command[1:])
+
+        def poll(self):
+            return 0 if Lab.asked == 2 else None
+
+        def wait(self):
+            Lab.asked += 1
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("subprocess.Popen", Lab)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert call("lessons", tmp_path / "x", "--lesson", "01") == 0
+    assert 'pip install "minigan[lessons]"' in capsys.readouterr().out and Lab.started == []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert call("lessons", tmp_path / "x", "--lesson", "01") == 0
+    assert Lab.started == [["-m", "jupyterlab", str(tmp_path / "x")]] and Lab.asked == 2

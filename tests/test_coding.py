@@ -85,6 +85,11 @@ def test_the_command_line_trains_and_draws(tmp_path, capsys):
     assert cli.main(["sample", str(run), "-n", "4", "-o", str(tmp_path / "four.png")]) == 0
     assert cli.main(["verify", str(tmp_path / "four.png"), "--run", str(run)]) == 0
     assert "made again bit for bit" in capsys.readouterr().out
+    for name in ("samples.png", "interpolation.png", "reconstructions.png"):
+        assert cli.main(["verify", str(run / name), "--run", str(run)]) == 0
+        assert "made again bit for bit" in capsys.readouterr().out
+    assert cli.main(["verify", str(run / "training.gif"), "--run", str(run)]) == 1
+    assert "none of the files that a checkpoint alone makes again" in capsys.readouterr().out
     assert cli.main(["train", "vae", "--penalty", "r1"]) == 1
     assert "vae has no --penalty: leave it out" in capsys.readouterr().err
     assert cli.main(["models", "vae"]) == 0

@@ -31,6 +31,8 @@ FLOORS = {
     "steps": 4,
     "workers": 4,
     "training": 5,
+    "answers": 5,
+    "marking": 6,
     "torch_twin": 4,
     "bench": 5,
     "classify": 5,

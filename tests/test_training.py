@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import minigan.run
-from minigan import checkpoint, losses
+from minigan import checkpoint, losses, provenance
 from minigan.backend import rng, to_host
 from minigan.checkpoint import CheckpointError
 from minigan.data import load_digits
@@ -43,9 +43,17 @@ def quiet(settings, images, out, **options):
 
 
 def fingerprint(folder):
-    """sha256 of every file of a run but config.json."""
+    """Of every file of a run but config.json, sha256 of what it holds besides the record of when it was made."""
     files = [path for path in sorted(Path(folder).rglob("*")) if path.is_file() and path.name != "config.json"]
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(folder)): content(path) for path in files}
+
+
+def content(path):
+    record = provenance.read(path)
+    if record is None:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    made_by = record.model, record.checkpoint, record.seed, record.options, record.content
+    return made_by if provenance.verify(path).good else None
 
 
 @pytest.fixture(scope="module")
@@ -267,6 +275,7 @@ def test_what_a_run_leaves(finished):
 def test_two_whole_runs_leave_the_same_bytes(finished, images, tmp_path):
     quiet(SMALL, images, tmp_path / "again")
     assert fingerprint(tmp_path / "again") == fingerprint(finished.folder)
+    assert None not in fingerprint(finished.folder).values()
 
 
 @pytest.mark.parametrize("stop", [1, 10, 17, 39])

@@ -29,10 +29,12 @@ from minigan.layers import (
     ReLU,
     Reshape,
     ShapeError,
+    SpectralNorm,
     Tanh,
 )
 from minigan.layers import dcgan as normal
 from minigan.layers.base import batch_of
+from minigan.layers.init import he
 from minigan.losses import Loss, non_saturating
 from minigan.network import Cache, Network, Sequential, check_cache
 from minigan.optim import Optimizer
@@ -74,7 +76,7 @@ def draw_frames(rng: Any, n: int, frames: int) -> Array:
 
 
 def frames_at(clips: Array, at: Array) -> Array:
-    """One frame of each clip: (N, T, H, W, C), at (N,) -> (N, H, W, C)."""
+    """One frame of each clip: (N, T, ...), at (N,) -> (N, ...)."""
     return clips[xp.arange(len(clips)), at]
 
 
@@ -106,6 +108,11 @@ def unfolding(
     return [*layers, ConvTranspose(base, channels, kernel, 2, 1, bias=bias, **weights)]
 
 
+def he_doubling(rng: Any, shape: tuple[int, ...]) -> Array:
+    """He's N(0, 2 / fan_in) for a transposed convolution of stride 2, of whose taps one in 2^d meets an output."""
+    return he(rng, shape) * 2 ** ((len(shape) - 2) / 2)  # of a Dense, d = 0, all
+
+
 def doublings_to(size: int) -> int:
     """How often 4x4 is doubled to come to size x size. Raises ShapeError for other sizes than 32 and 64."""
     if size not in (32, 64):
@@ -125,17 +132,26 @@ class MoCoGenerator(Network):
     The paper's cell is a GRU: its one state h starts at N(0, I), and each step keeps a part of it. Here it is an
     LSTM, whose state is h and a memory c. `start` is h alone, and c begins at zero; as an LSTM makes h anew at every
     step, `start` acts through the first step's gates only. And there is no code for categories of motion.
-    (Tulyakov et al. 2018, section 3; the shapes are those of their code.)
+    (Tulyakov et al. 2018, section 3; the shapes and the init, N(0, 0.02^2), are those of their code.)
     Raises ShapeError for a size other than 32 or 64, and for noise that does not fit.
     """
 
     def __init__(
-        self, size: int = 32, channels: int = 3, base: int = 16, content: int = 50, motion: int = 10, *, rng: Any
+        self,
+        size: int = 32,
+        channels: int = 3,
+        base: int = 16,
+        content: int = 50,
+        motion: int = 10,
+        init: Callable[..., Array] = normal,
+        *,
+        rng: Any,
     ) -> None:
         doublings = doublings_to(size)
         self.size, self.channels, self.content, self.motion = size, channels, content, motion
         self.lstm = LSTM(motion, motion, rng=rng)
-        self.picture = Sequential(*unfolding(rng, content + motion, (4, 4), doublings, channels, base), Tanh())
+        layers = unfolding(rng, content + motion, (4, 4), doublings, channels, base, init=init)
+        self.picture = Sequential(*layers, Tanh())
         super().__init__(self.lstm, self.picture)
 
     def forward(self, noise: ClipNoise, train: bool = True) -> tuple[Array, Cache]:
@@ -164,6 +180,11 @@ class MoCoGenerator(Network):
         d_motion, (d_start, _) = self.lstm.backward_state(dm, m_cache, None, param_grads, input_grad)
         d_content = d_codes[..., : self.content].sum(axis=1)
         return ClipNoise(d_content, d_motion, d_start) if input_grad else None
+
+    def codes(self, noise: ClipNoise, at: Array) -> Array:
+        """What `picture` draws one frame of each clip from, the frames at (N,): (N, Z + M). It has no backward."""
+        m, _ = self.lstm.forward(noise.motion, state=(noise.start, None))
+        return xp.concatenate([noise.content, frames_at(m, at)], axis=-1)
 
     def output_shape(self, shape: Any = None) -> tuple[int | None, ...]:
         """Of one clip: (T, H, W, C), T as in the noise."""
@@ -198,15 +219,25 @@ class Critic(Sequential):
         return super().forward(x, train, upto)
 
 
-def folding(rng: Any, dims: int, widths: list[int], noise_sd: float, **windows: Any) -> list[Layer]:
-    """Convolutions with kernel 4 from widths[0] to widths[-1] channels, no bias; BN after all but the first."""
+def folding(rng: Any, dims: int, widths: list[int], spectral: bool, noise_sd: float, **windows: Any) -> list[Layer]:
+    """Convolutions with kernel 4 from widths[0] to widths[-1] channels: no bias, and BN after all but the first.
+
+    spectral: instead, each is divided by its largest singular value, and has a bias.
+    """
     layers: list[Layer] = []
     for i, (narrow, wide) in enumerate(zip(widths, widths[1:])):
         layers += [Noise(noise_sd, rng=rng)] if noise_sd else []
-        layers += [Conv(narrow, wide, (4,) * dims, bias=False, rng=rng, init=normal, **windows)]
-        layers += [BatchNorm(wide)] if i else []
+        layers += [judging(rng, narrow, wide, (4,) * dims, spectral, **windows)]
+        layers += [BatchNorm(wide)] if i and not spectral else []
         layers += [LeakyReLU(0.2)]
     return layers
+
+
+def judging(rng: Any, narrow: int, wide: int, kernel: tuple[int, ...], spectral: bool, **windows: Any) -> Layer:
+    """A critic's convolution."""
+    if spectral:
+        return SpectralNorm(Conv(narrow, wide, kernel, bias=False, rng=rng, **windows), rng=rng)
+    return Conv(narrow, wide, kernel, bias=False, rng=rng, init=normal, **windows)
 
 
 class FrameCritic(Critic):
@@ -214,14 +245,24 @@ class FrameCritic(Critic):
 
     Four convolutions, kernel 4 and stride 2, to base, 2 base, 4 base and 1 channels: at 64x64 they end in 4x4 logits,
     each of what it sees alone. A loss takes their mean. noise_sd: of the noise before each layer (theirs: 0.2).
-    (The published PatchImageDiscriminator.) Raises ShapeError for a size other than 32 or 64.
+    spectral: spectral normalization in place of batch norm. (The published PatchImageDiscriminator, which has batch
+    norm; spectral normalization: Miyato et al. 2018.) Raises ShapeError for a size other than 32 or 64.
     """
 
-    def __init__(self, size: int = 32, channels: int = 3, base: int = 16, noise_sd: float = 0.0, *, rng: Any) -> None:
+    def __init__(
+        self,
+        size: int = 32,
+        channels: int = 3,
+        base: int = 16,
+        noise_sd: float = 0.0,
+        spectral: bool = False,
+        *,
+        rng: Any,
+    ) -> None:
         doublings_to(size)
-        layers = folding(rng, 2, [channels, base, 2 * base, 4 * base], noise_sd, stride=2, padding=1)
+        layers = folding(rng, 2, [channels, base, 2 * base, 4 * base], spectral, noise_sd, stride=2, padding=1)
         layers += [Noise(noise_sd, rng=rng)] if noise_sd else []
-        layers += [Conv(4 * base, 1, (4, 4), 2, 1, bias=False, rng=rng, init=normal), Flatten()]
+        layers += [judging(rng, 4 * base, 1, (4, 4), spectral, stride=2, padding=1), Flatten()]
         super().__init__((size, size, channels), *layers)
 
 
@@ -230,9 +271,12 @@ class ClipCritic(Critic):
 
     3-D convolutions with kernel 4: in space stride 2 until it is 4x4, in time stride 1 and no zeros around, so that
     16 frames become 13, 10, 7 (and 4 at 64x64). The last one takes 4x4x4 to a logit: P = 4 of them for 16 frames at
-    32x32, which see 13 frames each, and 1 at 64x64. noise_sd: as for FrameCritic, but not before the last layer.
-    (The published VideoDiscriminator, without its outputs for categories; VGAN's own has stride 2 in time, too.)
-    Raises ShapeError for a size other than 32 or 64, and for clips of too few frames: 13 at 32x32, 16 at 64x64.
+    32x32, which see 13 frames each, and 1 at 64x64. noise_sd, spectral: as for FrameCritic, but no noise before the
+    last layer. halving: stride 2 and one frame of zeros around in time as well, as VGAN's critic has it: 16 frames
+    become 8, 4, 2 (and 1), the last layer takes all that is left to one logit, and a step costs half as much.
+    (The published VideoDiscriminator, without its outputs for categories.)
+    Raises ShapeError for a size other than 32 or 64, and for clips of too few frames: 13 at 32x32, 16 at 64x64; when
+    halving, 8 and 16.
     """
 
     def __init__(
@@ -242,16 +286,20 @@ class ClipCritic(Critic):
         channels: int = 3,
         base: int = 16,
         noise_sd: float = 0.0,
+        spectral: bool = False,
+        halving: bool = False,
         *,
         rng: Any,
     ) -> None:
         halvings = doublings_to(size)
-        least = 3 * halvings + 4  # each layer takes 3 frames away, and the last sees 4
+        least = 2**halvings if halving else 3 * halvings + 4  # each layer takes 3 frames away, and the last sees 4
         if frames < least:
             raise ShapeError(f"ClipCritic at {size}x{size} takes clips of at least {least} frames, but got {frames}.")
         widths = [channels, *(base * 2**i for i in range(halvings))]
-        layers = folding(rng, 3, widths, noise_sd, stride=(1, 2, 2), padding=(0, 1, 1))
-        last = Conv(widths[-1], 1, (4, 4, 4), padding=0, bias=False, rng=rng, init=normal)
+        windows = {"stride": 2, "padding": 1} if halving else {"stride": (1, 2, 2), "padding": (0, 1, 1)}
+        layers = folding(rng, 3, widths, spectral, noise_sd, **windows)
+        left = frames // least if halving else 4
+        last = judging(rng, widths[-1], 1, (left, 4, 4), spectral, padding=0)
         super().__init__((frames, size, size, channels), *layers, last, Flatten())
 
 

@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from minigan import provenance
+
 FLAGS = ["--steps", "200", "--every", "20", "--batch", "32", "--quiet", "--resume"]
 
 
@@ -25,7 +27,13 @@ def start(folder):
 
 def fingerprint(folder):
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "config.json")
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(folder)): content(path) for path in files}
+
+
+def content(path):
+    """sha256 of what a file holds; a sample's record has the time and the run's name besides."""
+    record = provenance.read(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if record is None else record.content
 
 
 def main():
