@@ -53,6 +53,21 @@ def test_the_mutation_table():
         assert line.split() == [exercise.name, "yes", count, count, count]
 
 
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+def test_one_case_answered_is_no_answer(exercise):
+    """What is right for the first inputs is wrong for others: or a constant would pass."""
+    first = []
+
+    def same_again(*inputs):
+        if not first:
+            first.append(exercise.solution(*inputs))
+        return first[0]
+
+    asked = inspect.signature(exercise.solution)
+    same_again.__signature__ = asked
+    assert not check(exercise.name, same_again, seed=1)
+
+
 @pytest.mark.parametrize("name", [e.name for e in EXERCISES if e.forward])
 def test_the_solution_is_the_derivative_of_its_forward(name):
     """Numbers nobody wrote down: central differences of the forward."""

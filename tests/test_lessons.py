@@ -39,7 +39,7 @@ def code(notebook):
 @each_lesson
 def test_the_source_runs_as_a_plain_script(source):
     environment = {**os.environ, "MINIGAN_FAST": "1", "MPLBACKEND": "Agg"}
-    run = subprocess.run([sys.executable, source], capture_output=True, text=True, env=environment, timeout=60)
+    run = subprocess.run([sys.executable, source], capture_output=True, text=True, env=environment, timeout=600)
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
 

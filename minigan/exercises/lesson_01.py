@@ -118,7 +118,7 @@ def make_pair(rng, N):
         a.flat[order[1]], b.flat[order[1]] = 0, 3e-11  # and here the other one is nothing but rounding
     middle = order[(a.size + 1) // 2]  # neither the largest nor the smallest: no shortcut finds it
     a.flat[middle] = 0.03 + 0.03 * rng.random()
-    b.flat[middle] = 1.5 * a.flat[middle]
+    b.flat[middle] = (1.3 + 0.6 * rng.random()) * a.flat[middle]  # no two cases have one answer
     return {"a": a, "b": b, "floor": 1e-4}
 
 

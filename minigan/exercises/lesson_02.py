@@ -1,6 +1,6 @@
 """Lesson 02, "How does a gradient cross a layer?": its exercises.
 
-N samples, I inputs, O outputs.
+N samples, I inputs, H hidden units, O outputs.
 """
 
 from __future__ import annotations
@@ -92,7 +92,90 @@ LEAKY_RELU_BACKWARD = Exercise(
             "the piece is chosen by the sign of dy, but it is the sign of x that forward went by",
         ),
         Wrong(_in_place, "leaves its input dy changed"),
+        Wrong(lambda dy, x, slope: dy * np.where(x > 0, 1.0, slope), "float32 in gives float64 out"),
     ),
 )
 
-EXERCISES = (DENSE_BACKWARD, LEAKY_RELU_BACKWARD)
+
+# ---- 02.chain_backward ----------------------------------------------------------------------------------------
+
+
+def make_chain(rng, N):
+    n_in, n_hidden, n_out = sizes(rng, N, 3)
+    shapes = {"dy": (N, n_out), "x": (N, n_in), "W1": (n_in, n_hidden), "b1": (n_hidden,), "W2": (n_hidden, n_out)}
+    made = {name: draw(rng, shape) for name, shape in shapes.items()}
+    made["W1"] *= 0.5  # tanh stays away from +-1, where its slope is nothing and hides mistakes
+    return {**made, "b2": draw(rng, (n_out,)), "h": np.tanh(made["x"] @ made["W1"] + made["b1"])}
+
+
+def chain_backward(dy, x, h, W1, W2):
+    dh, dW2, db2 = dense_backward(dy, h, W2)
+    da = dh * (1 - h**2)
+    dx, dW1, db1 = dense_backward(da, x, W1)
+    return dx, dW1, db1, dW2, db2
+
+
+def _no_slope(dy, x, h, W1, W2):
+    dh, dW2, db2 = dense_backward(dy, h, W2)
+    return *dense_backward(dh, x, W1), dW2, db2
+
+
+def _tanh_twice(dy, x, h, W1, W2):
+    dh, dW2, db2 = dense_backward(dy, h, W2)
+    return *dense_backward(dh * (1 - np.tanh(h) ** 2), x, W1), dW2, db2
+
+
+def _x_for_both(dy, x, h, W1, W2):
+    dx, dW1, db1, _, db2 = chain_backward(dy, x, h, W1, W2)
+    return dx, dW1, db1, x.T @ dy, db2
+
+
+def _stops_halfway(dy, x, h, W1, W2):
+    _, *rest = chain_backward(dy, x, h, W1, W2)
+    return (dy @ W2.T) * (1 - h**2), *rest
+
+
+def _slope_first(dy, x, h, W1, W2):
+    da = (dy * (1 - h**2)) @ W2.T
+    return *dense_backward(da, x, W1), *dense_backward(dy, h, W2)[1:]
+
+
+def _mean(dy, x, h, W1, W2):
+    dx, *rest = chain_backward(dy, x, h, W1, W2)
+    return dx, *(gradient / len(x) for gradient in rest)
+
+
+CHAIN_BACKWARD = Exercise(
+    name="02.chain_backward",
+    asked="dx (N, I), dW1 (I, H), db1 (H,), dW2 (H, O) and db2 (O,) of y = h W2 + b2 with h = tanh(x W1 + b1) (N, H)",
+    make=make_chain,
+    solution=chain_backward,
+    returns=("dx", "dW1", "db1", "dW2", "db2"),
+    forward=lambda x, W1, b1, W2, b2: np.tanh(x @ W1 + b1) @ W2 + b2,
+    wrong=(
+        Wrong(
+            _no_slope,
+            "tanh's own slope is missing",
+            "tanh's own slope is missing: between the two Dense layers the gradient crosses tanh, times 1 - h^2",
+        ),
+        Wrong(
+            _tanh_twice,
+            "tanh is taken twice",
+            "tanh is taken twice: h is tanh's output already, so its slope is 1 - h^2, not 1 - tanh(h)^2",
+        ),
+        Wrong(
+            _x_for_both,
+            "the second layer was fed h",
+            "this is x^T dy, but the second layer was fed h: each layer's dW takes that layer's own input",
+        ),
+        Wrong(
+            _stops_halfway,
+            "the gradient on a = x W1 + b1",
+            "this is the gradient on a = x W1 + b1: one more step, through W1, leads to x",
+        ),
+        Wrong(_slope_first, "raised ValueError: operands could not be broadcast"),
+        Wrong(_mean, "the mean over the batch where its sum stands"),
+    ),
+)
+
+EXERCISES = (DENSE_BACKWARD, LEAKY_RELU_BACKWARD, CHAIN_BACKWARD)
