@@ -87,7 +87,7 @@ def teacher(source: Path) -> Any:
             metadata |= {"nbgrader": nbgrader(f"check-{checks}", points=1), "tags": ["check"]}
         make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
         identity = hashlib.sha256(f"{source.stem}:{index}".encode()).hexdigest()[:12]
-        cells.append(make(cell.source, id=identity, metadata=metadata))
+        cells.append(make(cell.source.strip("\n"), id=identity, metadata=metadata))
     return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
 
 
