@@ -6,7 +6,7 @@ import pytest
 from minigan import steps
 from minigan.backend import rng, to_device, to_host, xp
 from minigan.gradcheck import check_network
-from minigan.layers import BatchNorm, ConvTranspose, Noise, ShapeError
+from minigan.layers import BatchNorm, Conv, ConvTranspose, Noise, ShapeError, SpectralNorm
 from minigan.losses import non_saturating
 from minigan.models import vgan
 from minigan.models.vgan import VideoGenerator3d, masked_g_step
@@ -21,6 +21,7 @@ from minigan.models.video import (
     fixed,
     frames_at,
     g_step,
+    he_doubling,
 )
 from minigan.network import Cache, Network, check_cache
 from minigan.optim import SGD, Adam
@@ -143,11 +144,58 @@ def test_moco_generator_whole(backend):
     assert np.abs(report.rows[0].yours).min() > 1e-6
 
 
+@pytest.mark.parametrize("spectral", [False, True])
 @pytest.mark.parametrize("make", [FrameCritic, ClipCritic])
-def test_critics_whole(make):
+def test_critics_whole(make, spectral, backend):
     takes = (32, 32, 2) if make is FrameCritic else (T, 32, 32, 2)
-    net = make(*takes[: len(takes) - 2], 2, 1, rng=rng(0))
+    halving = {"halving": spectral} if make is ClipCritic else {}
+    net = make(*takes[: len(takes) - 2], 2, 1, spectral=spectral, **halving, rng=rng(0))
+    for layer in net.layers:
+        if isinstance(layer, SpectralNorm):
+            layer.iterations = 200  # u and v follow W at once; else sigma is that of some forwards ago
     check_network(net, (2, *takes), entries=3, train=True).raise_if_wrong()
+
+
+def test_spectral_critics_know_their_largest_singular_values_and_mix_no_samples():
+    r = rng(0)
+    critics = FrameCritic(base=2, spectral=True, rng=r), ClipCritic(base=2, spectral=True, halving=True, rng=r)
+    for D, shape in zip(critics, ((4, 32, 32, 3), (4, 16, 32, 32, 3))):
+        convolutions = [layer for layer in D.layers if isinstance(layer, SpectralNorm)]
+        assert len(convolutions) == 4 and not D.mixes_samples
+        assert not any(isinstance(layer, Conv | BatchNorm) for layer in D.layers)
+        x = r.standard_normal(shape, dtype="float32")
+        for _ in range(50):  # of the power iteration
+            D.forward(x)
+        for layer in convolutions:
+            W, u, v = layer.params["W"], layer.statistics["u"], layer.statistics["v"]
+            W = W.reshape(len(u), len(v))
+            assert np.linalg.norm(W, 2) == pytest.approx(u @ W @ v, rel=1e-3)
+    assert critics[1].forward(x)[0].shape == (4, 1)
+
+
+@pytest.mark.parametrize("frames, size, left", [(8, 32, 1), (16, 32, 2), (17, 32, 2), (16, 64, 1), (32, 64, 2)])
+def test_a_clip_critic_that_halves_the_time(frames, size, left):
+    D = ClipCritic(frames, size, base=1, halving=True, rng=rng(0))
+    assert D.layers[-2].params["W"].shape[:3] == (left, 4, 4)
+    assert D(np.zeros((2, frames, size, size, 3), "float32")).shape == (2, 1)
+    with pytest.raises(ShapeError, match=f"takes clips of at least {size // 4} frames, but got {size // 4 - 1}"):
+        ClipCritic(size // 4 - 1, size, halving=True, rng=rng(0))
+
+
+def test_codes_are_what_the_picture_sees():
+    G = small()[0]
+    noise, at = noise_of(np.random.default_rng(1), 4), np.array([0, 3, 12, 3])
+    clips, _ = G.forward(noise, train=False)
+    drawn = G.picture.forward(G.codes(noise, at), train=False)[0]
+    np.testing.assert_allclose(drawn, frames_at(clips, at), rtol=1e-12)
+
+
+def test_first_weights_keep_the_variance_through_doublings():
+    """He's rule for what meets an output: of 4 x 4 taps with stride 2, a quarter."""
+    layer = ConvTranspose(64, 64, (4, 4), 2, 1, bias=False, rng=rng(0), init=he_doubling)
+    x = np.maximum(np.random.default_rng(0).standard_normal((4, 12, 12, 64)), 0).astype("float32")  # E[x^2] = 1/2
+    y = layer.forward(x)[0][:, 2:-2, 2:-2]
+    assert np.var(y) == pytest.approx(1, rel=0.1)
 
 
 def test_vgan_generator_whole(monkeypatch):
