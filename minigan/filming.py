@@ -3,8 +3,9 @@
 The networks have the published forms, but their critics are bounded in another way, for two cores and minutes: by
 spectral normalization, in the hinge game, and Adam is without momentum (Miyato et al. 2018). On single frames of the
 moving shapes, after 1,000 steps, the Frechet distance in random features is then 0.37, and with beta1 = 0.5 it is
-1.36 (real frames: 0.12). The clip critic halves the time as well as the space. And MoCoGAN begins with single frames,
-which cost little: first what a shape looks like, then how it moves.
+1.36 (real frames: 0.12). The clip critic halves the time as well as the space. MoCoGAN begins with single frames,
+which cost little: first what a shape looks like, then how it moves. And its content adds the same to all places of
+the first map (`WhatAndWhere`): where content could say where, it did, and a fixed motion kept no path.
 
 M clips, T frames each, (M, T, H, W, C) uint8; N clips a batch.
 """
@@ -131,7 +132,9 @@ def generator(model: str, clip_shape: tuple[int, ...], base: int, random: Any) -
         raise ValueError(f"{model} draws square frames, but the clips are {size}x{width}.")
     shape = {"size": size, "channels": channels, "base": base, "rng": random}
     if model == "video":
-        return video.MoCoGenerator(init=video.he_doubling, **shape)
+        G = video.MoCoGenerator(init=video.he_doubling, apart=True, **shape)
+        G.lstm.params["b"][G.motion : 2 * G.motion] = 1  # it begins with a memory that keeps: motion is smooth
+        return G
     return VideoGenerator3d(frames=frames, **shape)
 
 

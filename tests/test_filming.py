@@ -78,7 +78,7 @@ def test_at_first_mocogan_learns_single_frames(clips):
     """G.picture and the frame critic, by ordinary steps on codes; the cell and the clip critic wait."""
     play = training("video", clips, pretrain=1, batch=1)  # eight frames a step
     r = rng(0)
-    G = video.MoCoGenerator(base=2, init=video.he_doubling, rng=r)
+    G = generator("video", clips.shape[1:], 2, r)
     clip_critic(r)
     D = video.FrameCritic(base=2, spectral=True, rng=r)
     real = clips[np.random.default_rng((0, 0)).permutation(12)[:8], at_of(r)].astype("float32") * (2 / 255) - 1
@@ -101,7 +101,7 @@ def at_of(r):
 def test_a_step_of_mocogan_moves_both_critics_and_then_G(clips):
     play = training("video", clips, lr_d=1e-4)
     r = rng(0)
-    G = video.MoCoGenerator(base=2, init=video.he_doubling, rng=r)
+    G = generator("video", clips.shape[1:], 2, r)
     D_clip, D_image = clip_critic(r), video.FrameCritic(base=2, spectral=True, rng=r)
     of_G, of_both = Adam(G, 1e-3, 0, 0.9), (Adam(D_image, 1e-4, 0, 0.9), Adam(D_clip, 1e-4, 0, 0.9))
     for k in range(2):

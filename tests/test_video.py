@@ -5,7 +5,7 @@ import pytest
 
 from minigan import steps
 from minigan.backend import rng, to_device, to_host, xp
-from minigan.gradcheck import check_network
+from minigan.gradcheck import check_layer, check_network
 from minigan.layers import BatchNorm, Conv, ConvTranspose, Noise, ShapeError, SpectralNorm
 from minigan.losses import non_saturating
 from minigan.models import vgan
@@ -15,6 +15,7 @@ from minigan.models.video import (
     ClipNoise,
     FrameCritic,
     MoCoGenerator,
+    WhatAndWhere,
     clip_noise,
     d_step,
     draw_frames,
@@ -136,9 +137,10 @@ class Packed(Network):
         return xp.concatenate([d.content, d.motion.reshape(len(dy), -1), d.start], axis=1)
 
 
-def test_moco_generator_whole(backend):
+@pytest.mark.parametrize("apart", [False, True])
+def test_moco_generator_whole(apart, backend):
     """Every parameter, and content, motion and start: none of their entries goes without a gradient."""
-    net = Packed(MoCoGenerator(32, 1, 1, Z, M, rng=rng(0)), 3)
+    net = Packed(MoCoGenerator(32, 1, 1, Z, M, apart=apart, rng=rng(0)), 3)
     report = check_network(net, (2, Z + 3 * M + M), entries=6, train=True)
     report.raise_if_wrong()
     assert np.abs(report.rows[0].yours).min() > 1e-6
@@ -180,6 +182,19 @@ def test_a_clip_critic_that_halves_the_time(frames, size, left):
     assert D(np.zeros((2, frames, size, size, 3), "float32")).shape == (2, 1)
     with pytest.raises(ShapeError, match=f"takes clips of at least {size // 4} frames, but got {size // 4 - 1}"):
         ClipCritic(size // 4 - 1, size, halving=True, rng=rng(0))
+
+
+def test_content_says_what_and_motion_where(backend):
+    layer = WhatAndWhere(3, 2, (4, 4), 5, rng=rng(0), init=he_doubling)
+    check_layer(layer, (6, 5)).raise_if_wrong()
+    x = np.random.default_rng(0).standard_normal((2, 5)).astype("float32")
+    x[1, 3:] = x[0, 3:]  # another content, the same motion
+    y = to_host(layer.forward(to_device(x))[0])
+    assert y.shape == (2, *layer.output_shape((5,))) == (2, 4, 4, 5)
+    np.testing.assert_allclose(y[1] - y[0], np.broadcast_to((y[1] - y[0])[0, 0], (4, 4, 5)), atol=1e-6)
+    assert np.ptp(y[0], axis=(0, 1)).min() > 0.1
+    with pytest.raises(ShapeError, match=r"WhatAndWhere\(3, 2, \(4, 4\), 5\) takes \(N, 5\), not \(N, 7\)"):
+        layer.output_shape((7,))
 
 
 def test_codes_are_what_the_picture_sees():

@@ -108,6 +108,47 @@ def unfolding(
     return [*layers, ConvTranspose(base, channels, kernel, 2, 1, bias=bias, **weights)]
 
 
+class WhatAndWhere(Layer):
+    """y_nhw = c_n Wc + (m_n Wm)_hw        codes [c, m] (N, Z + M)   y (N, *places, O)   Wc (Z, O)   Wm (M, places O)
+
+    Motion draws a map of places, and content adds the same to all of them: it can say what is seen, but not where.
+
+        dWc = c^T d,  dc = d Wc^T,  d = sum of dy over the places          dWm = m^T dy,  dm = dy Wm^T
+    """
+
+    def __init__(
+        self, content: int, motion: int, places: tuple[int, ...], n_out: int, *, rng: Any, init: Callable[..., Array]
+    ) -> None:
+        super().__init__()
+        self.content, self.motion, self.places = content, motion, places
+        self.add_param("Wc", init(rng, (content, n_out)))
+        self.add_param("Wm", init(rng, (motion, math.prod(places) * n_out)))
+
+    def forward(self, x, train=True):
+        what = x[:, : self.content] @ self.params["Wc"]  # (N, O)
+        where = x[:, self.content :] @ self.params["Wm"]  # (N, places O)
+        y = where.reshape(len(x), -1, what.shape[1]) + what[:, None]
+        return y.reshape(len(x), *self.places, -1), x
+
+    def backward(self, dy, cache, param_grads=True, input_grad=True):
+        d_where = dy.reshape(len(dy), -1)  # (N, places O)
+        d_what = dy.reshape(len(dy), -1, dy.shape[-1]).sum(axis=1)  # (N, O)
+        if param_grads:
+            self.grads["Wc"] += cache[:, : self.content].T @ d_what
+            self.grads["Wm"] += cache[:, self.content :].T @ d_where
+        if not input_grad:
+            return None
+        return xp.concatenate([d_what @ self.params["Wc"].T, d_where @ self.params["Wm"].T], axis=1)
+
+    def output_shape(self, shape):
+        if shape is not None and tuple(shape) != (self.content + self.motion,):
+            raise ShapeError(f"{self!r} takes (N, {self.content + self.motion}), not {batch_of(shape)}.")
+        return *self.places, self.params["Wc"].shape[1]
+
+    def __repr__(self) -> str:
+        return f"WhatAndWhere({self.content}, {self.motion}, {self.places}, {self.params['Wc'].shape[1]})"
+
+
 def he_doubling(rng: Any, shape: tuple[int, ...]) -> Array:
     """He's N(0, 2 / fan_in) for a transposed convolution of stride 2, of whose taps one in 2^d meets an output."""
     return he(rng, shape) * 2 ** ((len(shape) - 2) / 2)  # of a Dense, d = 0, all
@@ -132,6 +173,7 @@ class MoCoGenerator(Network):
     The paper's cell is a GRU: its one state h starts at N(0, I), and each step keeps a part of it. Here it is an
     LSTM, whose state is h and a memory c. `start` is h alone, and c begins at zero; as an LSTM makes h anew at every
     step, `start` acts through the first step's gates only. And there is no code for categories of motion.
+    apart: the code's two parts meet in a `WhatAndWhere` in place of a Dense, so that content cannot say where.
     (Tulyakov et al. 2018, section 3; the shapes and the init, N(0, 0.02^2), are those of their code.)
     Raises ShapeError for a size other than 32 or 64, and for noise that does not fit.
     """
@@ -144,6 +186,7 @@ class MoCoGenerator(Network):
         content: int = 50,
         motion: int = 10,
         init: Callable[..., Array] = normal,
+        apart: bool = False,
         *,
         rng: Any,
     ) -> None:
@@ -151,6 +194,9 @@ class MoCoGenerator(Network):
         self.size, self.channels, self.content, self.motion = size, channels, content, motion
         self.lstm = LSTM(motion, motion, rng=rng)
         layers = unfolding(rng, content + motion, (4, 4), doublings, channels, base, init=init)
+        if apart:
+            wide = base * 2 ** (doublings - 1)
+            layers[:2] = [WhatAndWhere(content, motion, (4, 4), wide, rng=rng, init=init)]  # for Dense and Reshape
         self.picture = Sequential(*layers, Tanh())
         super().__init__(self.lstm, self.picture)
 
