@@ -187,7 +187,7 @@ def test_ctrl_c_ends_the_notebooks_too(tmp_path):
     process = subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)})
     wait_until(lambda: len(running("endless-for-ctrl-c")) >= 2)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30)[1].decode().strip() == "Stopped."
+    assert process.communicate(timeout=120)[1].decode().strip() == "Stopped."
     assert process.returncode == 130
     wait_until(lambda: not running("endless-for-ctrl-c"))
     assert [path.name for path in tmp_path.iterdir() if "minigan" in path.name] == []

@@ -14,9 +14,9 @@ import minigan.data
 from minigan import checkpoint, cli
 from minigan.backend import rng, use
 from minigan.data import load_chorales, moving_shapes, read_midi
+from minigan.filming import BASE, generator
 from minigan.models.midinet import Composer, compose
-from minigan.models.vgan import VideoGenerator3d
-from minigan.models.video import ClipNoise, MoCoGenerator, clip_noise
+from minigan.models.video import ClipNoise, clip_noise
 from minigan.provenance import verify
 from minigan.run import Run, Settings
 from minigan.sampling import borrowed_chords
@@ -215,8 +215,7 @@ def test_what_lies_there_is_kept(name, runs, here, capsys):
 
 def filmer(run):
     """A run's averaged G."""
-    make = {"video": MoCoGenerator, "video-vgan": VideoGenerator3d}[json.loads(config(run))["settings"]["model"]]
-    G = make(rng=rng(0))
+    G = generator(json.loads(config(run))["settings"]["model"], (16, 32, 32, 3), BASE, rng(0))
     load_network(G, "G_average", checkpoint.load(run / "checkpoint.safetensors")[0])
     return G
 
