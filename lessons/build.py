@@ -7,6 +7,7 @@ lessons/pictures/             what markdown cells show, as ![what it is](picture
 
     python lessons/build.py             make all           python lessons/build.py 01     make lesson 01
     python lessons/build.py --check     say which notebooks are not what their source says; executes nothing
+    python lessons/build.py --times     how long each source takes as a script, in full and in quick form
 
 A hole is written in the source as nbgrader writes it, one in a cell, and the cell names its exercise; the cell that
 follows checks it:
@@ -37,13 +38,16 @@ import copy
 import hashlib
 import os
 import re
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 LESSONS = Path(__file__).parent
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LARGEST = 1_000_000  # bytes of a notebook: code-hosting pages show no larger ones
+BUDGET = {"full": 90, "quick": 10}  # seconds on two cores
 
 HOLE = re.compile(r"^(?P<indent> *)### BEGIN SOLUTION\n(?P<solution>.*?)^ *### END SOLUTION$", re.M | re.S)
 DUG = re.compile(r"^ *# YOUR CODE HERE\n *raise NotImplementedError\(.*\)$", re.M)
@@ -204,6 +208,23 @@ def stale(source: Path) -> list[Path]:
     return found
 
 
+def times(chosen: list[Path]) -> bool:
+    """Prints how long each source takes on this machine; is each within its budget?"""
+    print(f"{'seconds':<40}{'full':>6}{'quick':>7}")
+    within = True
+    for source in chosen:
+        seconds = {}
+        for form in BUDGET:
+            environment = os.environ | {"MPLBACKEND": "Agg", "MINIGAN_FAST": "1" if form == "quick" else "0"}
+            began = time.perf_counter()
+            subprocess.run([sys.executable, source], check=True, stdout=subprocess.DEVNULL, env=environment)
+            seconds[form] = time.perf_counter() - began
+        print(f"{source.stem:<40}{seconds['full']:>6.1f}{seconds['quick']:>7.1f}", flush=True)
+        within &= all(seconds[form] <= most for form, most in BUDGET.items())
+    print(f"Each is to stay within {BUDGET['full']} s in full and {BUDGET['quick']} s in quick form.")
+    return within
+
+
 def taught(source: Path) -> Path:
     return LESSONS / f"{source.stem}.ipynb"
 
@@ -216,9 +237,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Make the notebooks of the lessons from their sources.")
     parser.add_argument("names", nargs="*", help='the lessons, as "01"; all without names')
     parser.add_argument("--check", action="store_true", help="make nothing; say which notebooks are out of date")
+    parser.add_argument("--times", action="store_true", help="make nothing; say how long each source runs")
     options = parser.parse_args()
     try:
         chosen = sources(options.names)
+        if options.times:
+            return 0 if times(chosen) else 1
         if options.check:
             old = [path for source in chosen for path in stale(source)]
             print("\n".join(f"out of date: {path}" for path in old) or "All notebooks are up to date.")

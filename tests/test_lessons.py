@@ -169,3 +169,13 @@ def test_a_hole_keeps_its_indentation_and_its_neighbours():
 def test_an_unknown_lesson_is_a_sentence():
     with pytest.raises(build.BuildError, match=re.escape('No source in lessons/src starts with "77".')):
         build.sources(["77"])
+
+
+def test_the_times_of_a_source_are_told_and_held_against_the_budget(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "01_f.py"
+    path.write_text("import os\nassert os.environ['MINIGAN_FAST'] in ('0', '1')\n")
+    assert build.times([path])
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 3 and said[1].startswith("01_f ") and len(said[1].split()) == 3
+    monkeypatch.setitem(build.BUDGET, "quick", 0)
+    assert not build.times([path])
