@@ -1,7 +1,8 @@
 """Checkpoints: all that a run needs to go on as if it had never stopped, in one safetensors file.
 
 The file opens in PyTorch and elsewhere: "G.1.W" is the weight of layer 1 of G, "G_optimizer.m" a moment of theta.
-The counters, the random state and a sha256 over the arrays are JSON in its metadata.
+The counters, the random state and a sha256 over the arrays are JSON in its metadata. A checkpoint that is only to be
+drawn from may be `rounded` to a quarter of its size; `load` gives floats again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import numpy as np
 from minigan.files import write_whole
 
 FORMAT = 1
+SCALE = "/scale"  # ends the names of a rounded array's scales
+LEVELS = 127  # whole numbers on either side of zero
+SMALL = 4096  # numbers in an array that is not worth rounding
 
 
 class CheckpointError(RuntimeError):
@@ -62,7 +66,33 @@ def load(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict[str, Any]
         raise CheckpointError(f"{path} is of format {version}, and this minigan reads format {FORMAT}: update it.")
     if digest != sha256(arrays):
         raise CheckpointError(f"{path} is damaged: its numbers are not those that were saved (sha256 differs).")
-    return arrays, facts
+    return unrounded(arrays), facts
+
+
+def rounded(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Large arrays as int8, whole multiples of a scale for each place on their last axis; others as they are.
+
+    a ~ q s,  s = max|a| / 127 over the other axes,  q = round(a / s), off by s / 2 at most. The scales of "G.1.W" are
+    "G.1.W/scale". No array of the arrays may be of int8 before.
+    """
+    made = {}
+    for name, a in arrays.items():
+        if a.ndim < 2 or a.size < SMALL or a.dtype != np.float32:
+            made[name] = a
+            continue
+        s = np.abs(a).max(axis=tuple(range(a.ndim - 1))) / LEVELS
+        s[s == 0] = 1
+        made |= {name: np.rint(a / s).astype(np.int8), name + SCALE: s.astype(np.float32)}
+    return made
+
+
+def unrounded(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The floats of rounded arrays."""
+    return {
+        name: a * arrays[name + SCALE] if a.dtype == np.int8 else a
+        for name, a in arrays.items()
+        if not name.endswith(SCALE)
+    }
 
 
 def sha256(arrays: dict[str, np.ndarray]) -> str:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from minigan.run import Settings
 
 
-SHIPPED = ("digits", "mnist", "quatrains", "chorales", "shapes")  # --data that is no path
+FACES = 10_000  # icons to learn from
+NAMED = ("digits", "mnist", "faces", "quatrains", "chorales", "shapes")  # --data that is no path
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,9 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     from minigan import __version__
+    from minigan.data.faces import EXPRESSIONS
     from minigan.losses import GAMES
     from minigan.penalty import KINDS
     from minigan.run import EVERY_MODEL, Settings
+    from minigan.shipped import SHIPPED
 
     default, dcgan = Settings(), Settings.of("dcgan")
     top = argparse.ArgumentParser(
@@ -95,14 +98,17 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--data",
-        help="digits (shipped, the default), mnist (after `minigan data mnist`), or a folder of MNIST's IDX files "
-        "or of pictures (PNG, JPEG, ...); seqgan: quatrains (shipped), or a text file with one sample a line; "
-        "midinet: chorales (shipped), or a folder of .mid files; video: shapes, digits, or a folder of animated GIFs",
+        help="digits (shipped, the default), faces (icons drawn by rule), mnist (after `minigan data mnist`), or a "
+        "folder of MNIST's IDX files or of pictures (PNG, JPEG, ...); seqgan: quatrains (shipped), or a text file "
+        "with one sample a line; midinet: chorales (shipped), or a folder of .mid files; video: shapes, digits, or a "
+        "folder of animated GIFs",
     )
     p.add_argument(
-        "--size", type=int, help="of a folder's pictures (default 28; dcgan: 32, 64, 128 too), or of clips (32 or 64)"
+        "--size",
+        type=int,
+        help="of faces or a folder's pictures (default 28; dcgan: 32, 64, 128 too), or of clips (32 or 64)",
     )
-    p.add_argument("--grey", action="store_true", help="make a folder's pictures grey")
+    p.add_argument("--grey", action="store_true", help="make faces or a folder's pictures grey")
     p.add_argument("--out", type=Path, help="the run folder (default runs/MODEL, or the next free runs/MODEL-2, ...)")
     p.add_argument("--resume", action="store_true", help="go on with the run in --out (default: the newest of MODEL)")
     p.add_argument("--every", type=int, help=f"steps between checkpoints ({default.every}; dcgan {dcgan.every})")
@@ -115,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--quiet", action="store_true", help="no progress bar")
 
     p = add("sample", sample, "Let a trained generator draw pictures, write, play or film.")
-    p.add_argument("run", type=Path, help="a run folder")
+    p.add_argument("run", help="a run folder, or one that comes with minigan: " + ", ".join(SHIPPED))
     p.add_argument("-n", type=int, help="how many (default 64 images, 8 texts, 1 tune, 9 clips)")
     p.add_argument(
         "-o",
@@ -173,6 +179,13 @@ def parser() -> argparse.ArgumentParser:
     p = add("check", check, "Check the gradient of every layer and loss against differences; the table tells.")
     p.add_argument("--full", action="store_true", help="show the whole report of each, with worst entries")
     _add_backend(p)
+
+    p = add("studio", studio, "Digits, a face, a tune, a quatrain and a clip on one sheet, from shipped generators.")
+    p.add_argument("-o", "--output", type=Path, default=Path("sheet"), help="a folder (default sheet)")
+    p.add_argument("--seed", type=int, default=0, help="the same seed draws the same (default 0)")
+    p.add_argument("--face", choices=EXPRESSIONS, default="laugh", help="default laugh", metavar="EXPRESSION")
+    p.add_argument("--prompt", help="how the quatrain begins, as 明月")
+    p.add_argument("--force", action="store_true", help="overwrite files that exist")
 
     p = add("lessons", lessons, "Copy the course's notebooks into a folder of yours and open JupyterLab on it.")
     p.add_argument("folder", nargs="?", type=Path, default=Path("minigan-lessons"), help="default ./minigan-lessons")
@@ -241,7 +254,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
 
     names = [f.name for f in fields(Settings)]
     given = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
-    if "data" in given and given["data"] not in SHIPPED:
+    if "data" in given and given["data"] not in NAMED:
         given["data"] = str(Path(given["data"]).expanduser().resolve())  # a resumed run may start elsewhere
     return given
 
@@ -292,7 +305,9 @@ def load_data(settings: Settings, size: int | None = None, grey: bool = False) -
     if not settings.model.startswith("conditional"):
         return images, None
     if labels is None:
-        raise ValueError(f"{settings.model} needs labelled images: digits, mnist, or a folder of MNIST's IDX files.")
+        raise ValueError(
+            f"{settings.model} needs labelled images: digits, mnist, faces, or a folder of MNIST's IDX files."
+        )
     return images, labels
 
 
@@ -354,15 +369,18 @@ def load_films(settings: Settings, size: int, grey: bool) -> np.ndarray:
 
 
 def load_images(data: str, size: int | None = None, grey: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
-    """The images named on the command line, (M, H, W, C) uint8: 28x28 and grey, but for folders of pictures.
+    """The images named on the command line, (M, H, W, C) uint8: 28x28 and grey, but for faces and folders.
 
     And their labels (M,), which pictures in a folder do not have.
     """
-    from minigan.data import digits
+    from minigan.data import digits, face_icons
 
+    if data == "faces":
+        images, labels, _ = face_icons(FACES, size or 28)
+        return np.round(images.mean(-1, keepdims=True)).astype(np.uint8) if grey else images, labels
     folder = None if data in ("digits", "mnist") else Path(data)
     if folder is not None and not folder.is_dir():
-        raise ValueError(f"--data is digits, mnist or a folder, and there is no folder {folder}.")
+        raise ValueError(f"--data is digits, mnist, faces or a folder, and there is no folder {folder}.")
     if folder is None or any("idx" in path.name for path in folder.iterdir()):
         if size not in (None, 28):
             raise ValueError(f"--size is for a folder of pictures; the digits are 28x28, not {size}x{size}.")
@@ -400,10 +418,13 @@ def verify(options: argparse.Namespace) -> int:
     from minigan.provenance import read, sha256_of, verify
     from minigan.run import Run
     from minigan.sampling import again
+    from minigan.shipped import with_checkpoint
 
     record = read(options.file)
     folder = options.run or (Path("runs", record.run) if record is not None and record.run else None)
     where = None if folder is None else Run(folder)
+    if options.run is None and record is not None:
+        where = with_checkpoint(record.checkpoint) or where
     at_hand = where is not None and where.checkpoint.exists()
     if options.run and not at_hand:
         raise ValueError(f"{folder} holds no checkpoint.")
@@ -541,6 +562,13 @@ def check(options: argparse.Namespace) -> int:
 
 
 # ---- lessons, mark -----------------------------------------------------------------------------------------------
+
+
+def studio(options: argparse.Namespace) -> None:
+    from minigan.studio import make
+
+    made = make(options.output, options.seed, options.face, options.prompt, options.force)
+    print(f"In {options.output}: " + ", ".join(path.name for path in made))
 
 
 def lessons(options: argparse.Namespace) -> None:

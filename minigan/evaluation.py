@@ -28,20 +28,18 @@ from minigan.composing import BARS
 from minigan.data import toy
 from minigan.data.music import stretches
 from minigan.files import write_whole
-from minigan.filming import BASE, draw_noise, generator
+from minigan.filming import draw_noise
 from minigan.gallery import readable
 from minigan.image_measures import are_digits, count_of, of_digits, of_images, share
 from minigan.metrics import music, video
 from minigan.metrics.modes import Interval, Modes, modes, perfect_band, perfect_modes
 from minigan.metrics.text import bleu, copies, distinct, self_bleu
-from minigan.models.midinet import NOISE, Composer, compose
+from minigan.models.midinet import NOISE, compose
 from minigan.provenance import sha256_of
 from minigan.report import Column, Found, Picture, Row, alone, drawn, measure_chart, page, png, table
-from minigan.run import CLIPS, PLANE, TUNES, WRITERS, Run, Settings
+from minigan.run import CLIPS, PLANE, TUNES, WRITERS, Load, Run, Settings
 from minigan.training import drawn as samples_of
-from minigan.training import load_network
 
-Load = Callable[[Settings], tuple[Any, Any]]
 REDRAWS = 100  # of a bootstrap
 
 
@@ -235,9 +233,7 @@ def of_tunes(where: Run, test: Any, n: int | None, seed: int) -> Found:
     lent = stretches(test, BARS)
     n = count_of(n, 200, n or 200, 2, "tunes")
     lent = lent[np.arange(n) % len(lent)]  # (n, 8)
-    arrays, facts = checkpoint.load(where.checkpoint)
-    G = Composer(rng=rng(0), conditions=facts["model"] == "midinet")
-    load_network(G, where.settings().drawer, arrays)
+    G, _ = where.load_composer()
     chords, keys = test.chord[lent], test.key[lent[:, 0]]
     tunes = to_host(compose(G, rng(seed).standard_normal((n, BARS, NOISE), dtype="float32"), to_device(chords)))
     real = test.melody[lent]
@@ -274,9 +270,7 @@ FILM = {
 def of_clips(where: Run, settings: Settings, clips: np.ndarray, n: int | None, seed: int) -> Found:
     """Content and motion of clips, beside real ones, and beside these with their frames in any order."""
     n = count_of(n, 256, len(clips), 2, "clips")
-    arrays, facts = checkpoint.load(where.checkpoint)
-    G = generator(settings.model, settings.image_shape, BASE, rng(0))
-    load_network(G, where.settings().drawer, arrays)
+    G, facts = where.load_clips()
     made = to_host(G(draw_noise(G, rng(seed), n, facts["frames"])))
     real = clips[np.random.default_rng(seed).permutation(len(clips))[:n]]
     rows = {

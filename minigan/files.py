@@ -1,9 +1,15 @@
-"""Files that are either whole or not there: written beside their place, synced to the disk, then renamed."""
+"""Files that are either whole or not there: written beside their place, synced to the disk, then renamed.
+
+And tables in such files: CSV, a row for each of some steps of a training.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -36,3 +42,26 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def write_rows(path: str | os.PathLike, columns: Sequence[str], rows: Iterable[Mapping[str, float]]) -> None:
+    """Write rows of numbers, one of them the step, as CSV with nine digits. Raises OSError as `write_whole`."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: row[name] if name == "step" else f"{row[name]:.9g}" for name in columns} for row in rows)
+    write_whole(path, text.getvalue().encode())
+
+
+def read_rows(path: str | os.PathLike) -> list[dict[str, float]]:
+    """The rows of such a file, none where there is no file; from a line on that was cut short, they are left out."""
+    if not Path(path).exists():
+        return []
+    rows = []
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            try:
+                rows.append({name: int(value) if name == "step" else float(value) for name, value in row.items()})
+            except (TypeError, ValueError):
+                break
+    return rows

@@ -87,7 +87,7 @@ class ClipTraining(Players):
         D, of_G, of_D = self.networks["D_image"], self.optimizers["G"], self.optimizers["D_image"]
         n = self.of_stills.batch
         rows, at = to_device(self._share(self.of_stills.rows(self.step))), self._at(n)
-        x_real = video.frames_at(self.clips[rows], at).astype("float32") * (2 / 255) - 1
+        x_real = self.clips[rows, at].astype("float32") * (2 / 255) - 1
         codes = lambda: self.G.codes(self._noise(n), self._at(n))
         d_step(self.G.picture, D, of_D, GAME, x_real, codes(), self.trace)
         g_step(self.G.picture, D, of_G, GAME, codes(), self.trace)

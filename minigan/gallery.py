@@ -6,8 +6,6 @@ All that it writes is made from the training and the log's rows, so that a run t
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +19,7 @@ from minigan.coding import TERMS, CodingTraining
 from minigan.composing import MusicTraining
 from minigan.data.midi import write_midi
 from minigan.data.text import as_lines
-from minigan.files import write_whole
+from minigan.files import read_rows, write_rows, write_whole
 from minigan.filming import ClipTraining
 from minigan.layers import Conv
 from minigan.metrics import music, video
@@ -146,12 +144,9 @@ class WordGallery(ImageGallery):
         training = self.training
         words, vocabulary = training.sample(500), training.corpus.vocabulary
         found = scores(words, training)
-        kept = [row for row in self._scores() if row["step"] < training.step]  # a stopped run makes later ones again
-        text = io.StringIO()
-        writer = csv.DictWriter(text, ["step", *found], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*kept, {"step": training.step, **{name: f"{value:.9g}" for name, value in found.items()}}])
-        write_whole(self.folder / "scores.csv", text.getvalue().encode())
+        # a stopped run makes later ones again
+        kept = [row for row in read_rows(self.folder / "scores.csv") if row["step"] < training.step]
+        write_rows(self.folder / "scores.csv", ["step", *found], [*kept, {"step": training.step, **found}])
         measured = f"step {training.step:,} ({PHASES[training.phase]}): " + "  ".join(
             f"{name} {value:.3f}" for name, value in found.items()
         )
@@ -166,23 +161,12 @@ class WordGallery(ImageGallery):
     def finish(self, rows: Rows) -> None:
         if rows:
             log = {name: np.array([row[name] for row in rows]) for name in self.columns}
-            rows = self._scores()
+            rows = read_rows(self.folder / "scores.csv")
             scores = {name: np.array([row[name] for row in rows]) for name in rows[0]} if rows else {}
             viz.word_curves(log, self.folder / "curves.png", scores)
 
     def brief(self, row: dict[str, float]) -> str:
         return self.training.brief(row)
-
-    def _scores(self) -> Rows:
-        """The rows of scores.csv, one for each checkpoint so far."""
-        path = self.folder / "scores.csv"
-        if not path.exists():
-            return []
-        with open(path, newline="", encoding="utf-8") as file:
-            return [
-                {name: int(v) if name == "step" else float(v) for name, v in row.items()}
-                for row in csv.DictReader(file)
-            ]
 
 
 class CodingGallery(ImageGallery):

@@ -83,8 +83,8 @@ def mark(
     notebooks = [read(path, folder) for path in find(folder)]  # all, before one of them runs and could change others
     running: set[subprocess.Popen] = set()
     with ThreadPoolExecutor(workers) as pool:
-        found = pool.map(lambda notebook: answers_of(notebook, seed, seconds, memory, running), notebooks)
         try:
+            found = pool.map(lambda notebook: answers_of(notebook, seed, seconds, memory, running), notebooks)
             bar = tqdm(zip(notebooks, found), total=len(notebooks), unit="notebook", disable=None)
             return [row for notebook, answers in bar for row in marks_of(notebook, answers, seed)]
         except BaseException:  # Ctrl-C: the notebooks are in groups of their own and have not heard of it

@@ -287,7 +287,12 @@ def page(facts: Facts, pictures: Mapping[str, Sequence[Picture]]) -> str:
     made |= {f"evaluated with {name}": value for name, value in facts["evaluated_with"].items()}
     body += [element("h2", "How to make this again"), element("pre", "\n".join(facts["reproduce"]))]
     body += [pairs_of(made), element("h2", "Configuration"), pairs_of(facts["settings"])]
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    return document(title, body)
+
+
+def document(title: str, body: Iterable[Html]) -> str:
+    """One HTML file that opens from a folder: what it shows is inside it, and no request leaves it."""
+    policy = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
     head = (
         '<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'

@@ -7,16 +7,14 @@ counts is on the disk by then. What lies beyond it (a log's rows, a picture) is 
 from __future__ import annotations
 
 import contextlib
-import csv
 import ctypes
-import io
 import json
 import math
 import os
 import platform
 import signal
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,11 +27,13 @@ from minigan.coding import CodingTraining
 from minigan.composing import MusicTraining
 from minigan.data import toy
 from minigan.data.text import Vocabulary
-from minigan.files import write_whole
-from minigan.filming import ClipTraining
+from minigan.files import read_rows, write_rows, write_whole
+from minigan.filming import BASE, ClipTraining, generator
 from minigan.gallery import ImageGallery, frames_at, gallery_of
 from minigan.models import GAN, MODELS
+from minigan.models.midinet import Composer
 from minigan.models.seqgan import Writer
+from minigan.network import Network
 from minigan.optim import Adam, RMSProp
 from minigan.penalty import KINDS
 from minigan.plane import PlaneTraining
@@ -60,6 +60,8 @@ CLIPS = {  # models of video
     "video": "MoCoGAN: content and motion apart, a critic for frames and one for clips",
     "video-vgan": "VGAN: 3-D transposed convolutions, a moving foreground before a still picture",
 }
+# reads what a run was trained on: the data, and what stands beside them
+Load = Callable[["Settings"], tuple[Any, Any]]
 EVERY_MODEL = (*MODELS, *WRITERS, *TUNES, *CLIPS)
 GAMES = {game.name: game for game in losses.GAMES}
 # D's loss when it can tell nothing apart, a line in curves.png: D(x) = 1/2, logit 0 for hinge, 1/2 for least squares
@@ -240,6 +242,9 @@ class Run:
         self.log = self.folder / "log.csv"
         self.frames = self.folder / "frames"
 
+    def __str__(self) -> str:
+        return str(self.folder)
+
     def exists(self) -> bool:
         return self.config.is_file()
 
@@ -269,14 +274,34 @@ class Run:
             raise TrainingError(f"Cannot write to {self.folder}: {error.strerror or error}.") from None
 
     def load(self) -> tuple[GAN, dict[str, Any]]:
-        """The model of the last checkpoint, its G the averaged one where an average was kept, and the facts."""
+        """The model of the last checkpoint, its G the averaged one where an average was kept, and the facts.
+
+        D is None where the checkpoint has none, as in those that come with the package.
+        """
         arrays, facts = checkpoint.load(self.checkpoint)
         settings = self.settings()
         model = settings.build(rng(0))
         load_network(model.G, settings.drawer, arrays)
-        if model.D is not None:
+        if not any(name.startswith("D.") for name in arrays):
+            model = replace(model, D=None)
+        elif model.D is not None:
             load_network(model.D, "D", arrays)
         return model, facts
+
+    def load_composer(self) -> tuple[Composer, dict[str, Any]]:
+        """The network that makes tunes, and the facts."""
+        arrays, facts = checkpoint.load(self.checkpoint)
+        G = Composer(rng=rng(0), conditions=facts["model"] == "midinet")
+        load_network(G, self.settings().drawer, arrays)
+        return G, facts
+
+    def load_clips(self) -> tuple[Network, dict[str, Any]]:
+        """The network that draws clips, and the facts."""
+        arrays, facts = checkpoint.load(self.checkpoint)
+        settings = self.settings()
+        G = generator(settings.model, settings.image_shape, BASE, rng(0))
+        load_network(G, settings.drawer, arrays)
+        return G, facts
 
     def load_writer(self) -> tuple[Writer, Vocabulary | None, dict[str, Any]]:
         """The writer of the last checkpoint, its vocabulary (None for the oracle's game), and the facts."""
@@ -320,7 +345,7 @@ def run(
     elif resume:
         say(f"{out} has no checkpoint yet: starting from the beginning.")
     where.prepare(settings)
-    rows = [row for row in read_log(where.log) if row["step"] <= training.step] if resume else []
+    rows = [row for row in read_rows(where.log) if row["step"] <= training.step] if resume else []
     gallery = gallery_of(training, where.folder, settings.steps, REFERENCES.get(settings.loss))
     frame_steps = frames_at(settings.steps)
     if training.step == 0:
@@ -379,20 +404,6 @@ def resume_command(settings: Settings, out: str | os.PathLike) -> str:
     return f"minigan train {settings.model} --out {out} --resume"
 
 
-def read_log(path: Path) -> list[dict[str, float]]:
-    """The rows of a log.csv; a last line that a stop has cut short is left out."""
-    if not path.exists():
-        return []
-    rows = []
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            try:
-                rows.append({name: int(value) if name == "step" else float(value) for name, value in row.items()})
-            except (TypeError, ValueError):
-                break
-    return rows
-
-
 def _save(
     where: Run, training: Any, gallery: ImageGallery, rows: list[dict[str, float]], say: Callable[[str], None]
 ) -> None:
@@ -400,12 +411,8 @@ def _save(
     arrays, facts = training.state()
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise _diverged(training.step, where)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, gallery.columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: row[k] if k == "step" else f"{row[k]:.9g}" for k in gallery.columns} for row in rows)
     try:
-        write_whole(where.log, text.getvalue().encode())
+        write_rows(where.log, gallery.columns, rows)
         gallery.save(rows, say)
         checkpoint.save(where.checkpoint, arrays, facts)
         gallery.sign(where.checkpoint)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,16 @@ from minigan.backend import rng, to_device, to_host
 from minigan.composing import BARS
 from minigan.data import music, toy
 from minigan.files import write_whole
-from minigan.filming import BASE, draw_noise, generator
+from minigan.filming import draw_noise
 from minigan.gallery import gallery_of, readable
 from minigan.models import ConditionalGAN
-from minigan.models.midinet import NOISE, Composer, compose
+from minigan.models.midinet import NOISE, compose
 from minigan.models.video import MoCoGenerator, fixed
 from minigan.provenance import Record, sha256_of, stamp
-from minigan.run import CLIPS, TUNES, WRITERS, Run, Settings
-from minigan.training import drawn, load_network
+from minigan.run import CLIPS, TUNES, WRITERS, Load, Run
+from minigan.shipped import SHIPPED, find
+from minigan.training import drawn
 
-Load = Callable[[Settings], tuple[Any, Any]]
 DEFAULTS = {"n": None, "label": None, "interpolate": None, "scale": None, "prompt": None, "temperature": None}
 DEFAULTS |= {"bars": None, "tempo": None, "wav": None, "fix": None}
 MOST = {"n": 100_000, "bars": 10_000, "scale": 64, "tempo": 1000}  # that a record may ask to be made again
@@ -38,6 +37,10 @@ def sample(options: Namespace) -> None:
     Every file has a record of how it was made (minigan.provenance).
     """
     where = Run(options.run)
+    if not where.exists() and not where.folder.exists():
+        where = find(str(options.run))
+        if where is None:
+            raise ValueError(f"{options.run} does not exist; with minigan come {', '.join(SHIPPED)}.")
     model = where.settings().model
     kind = "text" if model in WRITERS else "tunes" if model in TUNES else "clips" if model in CLIPS else "images"
     of_kind = {
@@ -138,7 +141,7 @@ def draw(options: Namespace, where: Run) -> None:
         viz.save_grid(images, path, columns=columns, scale=options.scale or 2, value_range=model.pixels)
     sign(path, options, where)
     kind = "points" if images.ndim == 2 else "images"
-    options.say(f"{options.n} {kind} of {where.folder} (step {facts['step']:,}) in {path}")
+    options.say(f"{options.n} {kind} of {where} (step {facts['step']:,}) in {path}")
 
 
 def save_arrays(path: Path, **arrays: Any) -> None:
@@ -169,7 +172,7 @@ def write(options: Namespace, where: Run) -> None:
     else:
         write_whole(path, texts.encode())
         sign(path, options, where)
-        options.say(f"{options.n} texts of {where.folder} (step {facts['step']:,}) in {path}")
+        options.say(f"{options.n} texts of {where} (step {facts['step']:,}) in {path}")
 
 
 # ---- tunes -------------------------------------------------------------------------------------------------------
@@ -190,10 +193,7 @@ def play(options: Namespace, where: Run) -> None:
     if bars < 1:
         raise ValueError(f"--bars is a number of at least 1, but got {bars}.")
     tempo = 90 if options.tempo is None else options.tempo
-    settings = where.settings()
-    arrays, facts = checkpoint.load(where.checkpoint)
-    G = Composer(rng=rng(0), conditions=facts["model"] == "midinet")
-    load_network(G, settings.drawer, arrays)
+    G, facts = where.load_composer()
     random = rng(options.seed)
     chords, keys = borrowed_chords(options.n, bars, options.seed)
     z = random.standard_normal((options.n, bars, NOISE), dtype="float32")
@@ -207,7 +207,7 @@ def play(options: Namespace, where: Run) -> None:
             sign(each.with_suffix(suffix), options, where, index=k)
     made = ", ".join(f"{paths[0].stem}{suffix}" for suffix in (".mid", *others))
     more = f" and {options.n - 1} more" if options.n > 1 else ""
-    options.say(f"{bars} bars of {where.folder} (step {facts['step']:,}) in {paths[0].parent}: {made}{more}")
+    options.say(f"{bars} bars of {where} (step {facts['step']:,}) in {paths[0].parent}: {made}{more}")
 
 
 def borrowed_chords(n: int, bars: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -224,13 +224,10 @@ def borrowed_chords(n: int, bars: int, seed: int) -> tuple[np.ndarray, np.ndarra
 def film(options: Namespace, where: Run) -> None:
     """A grid of clips as .gif or .mp4, their frames side by side as .png, or all of them as .npz."""
     path = output(options, "clips.gif", ".gif", ".mp4", ".png", ".npz")
-    settings = where.settings()
-    arrays, facts = checkpoint.load(where.checkpoint)
-    G = generator(settings.model, settings.image_shape, BASE, rng(0))
-    load_network(G, settings.drawer, arrays)
+    G, facts = where.load_clips()
     noise = draw_noise(G, rng(options.seed), options.n, facts["frames"])
     if options.fix and not isinstance(G, MoCoGenerator):
-        raise ValueError(f"{settings.model} keeps content and motion in one z: leave --fix out.")
+        raise ValueError(f"{where.settings().model} keeps content and motion in one z: leave --fix out.")
     clips = to_host(G(fixed(noise, options.fix) if options.fix else noise))
     scale = options.scale or 3
     if path.suffix == ".gif":
@@ -242,4 +239,4 @@ def film(options: Namespace, where: Run) -> None:
     else:
         save_arrays(path, clips=clips, seed=options.seed, step=facts["step"])
     sign(path, options, where)
-    options.say(f"{options.n} clips of {where.folder} (step {facts['step']:,}) in {path}")
+    options.say(f"{options.n} clips of {where} (step {facts['step']:,}) in {path}")

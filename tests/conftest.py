@@ -1,6 +1,6 @@
 """What all tests share: the backend they run on, hypothesis's settings, and no network.
 
-pytest                    tests with the fixture `backend` run on NumPy and on the tripwire (tests/tripwire.py)
+pytest                    tests with the fixture `backend` run on NumPy and on the tripwire (minigan/tripwire.py)
 pytest --backend cupy     they run on the GPU; the other tests stay on NumPy
 """
 
@@ -8,8 +8,8 @@ import socket
 
 import hypothesis
 import pytest
-import tripwire
 
+from minigan import tripwire
 from minigan.backend import BackendError, use
 
 BACKENDS = {"numpy": "numpy", "tripwire": tripwire.BACKEND, "cupy": "cupy"}

@@ -1,6 +1,6 @@
 """The backend: nothing crosses between host and device unasked, and every backend gives the same numbers.
 
-The tripwire (tests/tripwire.py) is only worth something if it catches what people write by mistake, and if it lets
+The tripwire (minigan/tripwire.py) is only worth something if it catches what people write by mistake, and if it lets
 what they write rightly pass: both are tested here, the second with every layer, loss, optimizer and step.
 """
 
@@ -17,10 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tripwire
-from tripwire import Leak, TripArray
 
-from minigan import layers, losses, optim
+from minigan import layers, losses, optim, tripwire
 from minigan.backend import (
     BackendError,
     backend_name,
@@ -60,6 +58,7 @@ from minigan.layers import (
 )
 from minigan.network import Sequential
 from minigan.steps import d_step, g_step, stacked_d_step
+from minigan.tripwire import Leak, TripArray
 
 
 @pytest.fixture

@@ -142,11 +142,11 @@ def test_check_fails_when_a_layer_is_wrong(monkeypatch, capsys):
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
-        (["sample", "nowhere"], "nowhere does not exist."),
+        (["sample", "nowhere"], "nowhere does not exist; with minigan come dcgan"),
         (["sample", "{run}", "-n", "0"], "-n is a number of at least 1"),
         (["sample", "{run}", "-o", "grid.jpg"], "ends in .png or .npz"),
         (["sample", "{run}", "-o", "{run}/samples.png"], "exists already: choose another -o, or add --force"),
-        (["train", "mlp", "--data", "nowhere"], "--data is digits, mnist or a folder, and there is no folder"),
+        (["train", "mlp", "--data", "nowhere"], "--data is digits, mnist, faces or a folder, and there is no folder"),
         (["train", "mlp", "--batch", "20000"], "A batch of 20000 cannot be taken from 10000 images"),
         (["train", "mlp", "--lr", "-1"], "--lr is a positive number"),
         (["train", "mlp", "--resume", "--out", "{run}"], "was started with model mlp-sigmoid, not mlp"),

@@ -35,7 +35,7 @@ N = 200
 def trained(folder, model="mlp-sigmoid", data="digits", **settings):
     """The checkpoint of a run of 20 steps, without its pictures."""
     settings = Settings.of(model, data=data, **{"steps": 20, "workers": 1, **settings})
-    images, beside = cli.load_data(settings) if data in cli.SHIPPED else (load_digits("test")[0], None)
+    images, beside = cli.load_data(settings) if data in cli.NAMED else (load_digits("test")[0], None)
     training, where = settings.train(images, beside), Run(folder)
     for _ in range(settings.steps):
         training.advance()

@@ -259,6 +259,16 @@ def test_a_loop_that_divides_by_h_only_is_told_so():
     assert "x + h and x - h are 2 h apart" in check("01.central_difference", difference).wrong
 
 
+def test_what_is_no_gradient_is_told_nothing_of_a_derivation():
+    def solution(n):
+        return np.array(3.0 * n)
+
+    of_a_number = Exercise("99.value", "n: a number", lambda rng, N: {"n": N}, solution, ())
+    message = examine(of_a_number, lambda n: np.array(2.5 * n), 0)
+    assert "derivation" not in message
+    assert "(Tried with float64.)" in message  # no arrays, so none are listed
+
+
 def test_float32_must_be_kept():
     verdict = check("02.dense_backward", lambda dy, x, W: tuple(np.float64(g) for g in dense_backward(dy, x, W)))
     assert "dx has the right numbers, but float32 in gives float64 out" in verdict.wrong

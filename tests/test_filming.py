@@ -190,7 +190,8 @@ def test_clips_and_batches_that_cannot_be_taken_are_refused(model, clips):
         training(model, clips[:, :, :, :24])
     with pytest.raises(ShapeError, match="32x32 or 64x64, not 24x24"):
         training(model, clips[:, :, :24, :24])
-    with pytest.raises(ShapeError, match="of at least 8 frames, but got 7|is a multiple of 8, but got 7"):
+    few = {"video": "clips of at least 8 frames, but got 7", "video-vgan": "a multiple of 8, but got 7"}
+    with pytest.raises(ShapeError, match=few[model]):
         training(model, clips[:, :7])
 
 
@@ -209,8 +210,10 @@ def test_a_checkpoint_of_another_model_or_size_is_refused(model, clips):
         with pytest.raises(checkpoint.CheckpointError, match=f"^This checkpoint is not of the model {model}: its "):
             play.load(*other.state())
     if model == "video":  # its G is the same for clips of any length
-        longer = training(model, np.concatenate([clips, clips], axis=1))
-        with pytest.raises(checkpoint.CheckpointError, match=r"^This checkpoint is .* (32 frames, not of 16|its )"):
+        longer = training(model, np.concatenate([clips, clips[:, -1:]], axis=1))  # and so are its critics, for 17
+        with pytest.raises(
+            checkpoint.CheckpointError, match=r"^This checkpoint is of clips of 17 frames, not of 16\.$"
+        ):
             play.load(*longer.state())
     assert_same(play.state(), before)
 

@@ -185,9 +185,12 @@ def test_ctrl_c_ends_the_notebooks_too(tmp_path):
     cells(tmp_path, "endless-for-ctrl-c", "while True: time.sleep(0.1)", *three())
     command = [sys.executable, "-m", "minigan", "mark", str(tmp_path), "-o", str(tmp_path / "m.csv")]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)})
-    wait_until(lambda: len(running("endless-for-ctrl-c")) >= 2)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=120)[1].decode().strip() == "Stopped."
+    try:
+        wait_until(lambda: len(running("endless-for-ctrl-c")) >= 2)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=120)[1].decode().strip() == "Stopped."
+    finally:
+        process.kill()
     assert process.returncode == 130
     wait_until(lambda: not running("endless-for-ctrl-c"))
     assert [path.name for path in tmp_path.iterdir() if "minigan" in path.name] == []

@@ -105,7 +105,7 @@ def test_no_request_leaves_the_page():
     assert len(sources) == 2 and all(source.startswith("data:image/png;base64,") for source in sources)
     assert not re.search(r"https?:|//|url\(|@import", re.sub(r"base64,[\w+/=]+", "", text))
     policy = next(x["content"] for _, x in found.tags if x.get("http-equiv") == "Content-Security-Policy")
-    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    assert policy == "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'"
 
 
 def test_the_page_holds_what_there_is():

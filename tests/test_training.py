@@ -21,12 +21,12 @@ from minigan import checkpoint, losses, provenance
 from minigan.backend import rng, to_host
 from minigan.checkpoint import CheckpointError
 from minigan.data import load_digits
-from minigan.files import write_whole
+from minigan.files import read_rows, write_whole
 from minigan.layers import BatchNorm, ShapeError
 from minigan.models import GAN, MODELS, dcgan, mlp, mlp_sigmoid
 from minigan.models.mlp import chain
 from minigan.network import Sequential
-from minigan.run import PLANE, Run, Settings, TrainingError, read_log, run
+from minigan.run import PLANE, Run, Settings, TrainingError, run
 from minigan.steps import d_step, stacked_d_step
 from minigan.training import MEASURES, Training, train
 
@@ -337,7 +337,7 @@ def test_a_longer_run_goes_on_from_a_shorter_one(images, tmp_path):
     quiet(replace(SMALL, steps=20), images, tmp_path / "run")
     where = quiet(SMALL, images, tmp_path / "run", resume=True)
     assert checkpoint.load(where.checkpoint)[1]["step"] == 40
-    assert [row["step"] for row in read_log(where.log)] == [10, 20, 30, 40]
+    assert [row["step"] for row in read_rows(where.log)] == [10, 20, 30, 40]
 
 
 def test_a_run_is_not_overwritten(finished, images):
@@ -357,7 +357,7 @@ def test_a_folder_with_other_things_is_left_alone(images, tmp_path):
 def test_a_log_cut_short_is_read_up_to_the_cut(finished, tmp_path):
     text = finished.log.read_text()
     (tmp_path / "log.csv").write_text(text[:-20])
-    assert [row["step"] for row in read_log(tmp_path / "log.csv")] == [10, 20, 30]
+    assert [row["step"] for row in read_rows(tmp_path / "log.csv")] == [10, 20, 30]
 
 
 # ---- what can go wrong -------------------------------------------------------------------------------------------

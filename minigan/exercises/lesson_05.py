@@ -13,15 +13,12 @@ from types import SimpleNamespace
 import numpy as np
 
 from minigan.exercises.exercise import Exercise, Wrong, sizes
+from minigan.exercises.lesson_03 import sigmoid
 from minigan.gradcheck import draw
 from minigan.layers import Dense, Tanh
 from minigan.losses import non_saturating
 from minigan.network import Sequential
 from minigan.optim import SGD
-
-
-def sigmoid(s):
-    return 1 / (1 + np.exp(-s))
 
 
 def mlp(x, W1, b1, W2, b2):

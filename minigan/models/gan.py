@@ -18,17 +18,19 @@ class GAN:
     """A generator and a discriminator that fit each other.
 
     noise: the length of z, drawn from N(0, I).  pixels: the least and the largest value that data are scaled to.
-    Raises ShapeError when D does not take what G draws.
+    D is None where only samples are to be drawn. Raises ShapeError when D does not take what G draws.
     """
 
     name: str
     G: Network
-    D: Network
+    D: Network | None
     noise: int
     pixels: tuple[float, float] | None
 
     def __post_init__(self) -> None:
         drawn = self.G.output_shape((self.noise,))
+        if self.D is None:
+            return
         try:
             self.D.output_shape(drawn)
         except ShapeError as error:

@@ -14,22 +14,17 @@ import sys
 
 import numpy as np
 
-from minigan import checkpoint
 from minigan.backend import rng, to_host
 from minigan.data import moving_shapes
-from minigan.filming import BASE, draw_noise, generator
+from minigan.filming import draw_noise
 from minigan.metrics import video
 from minigan.models.video import ClipNoise, fixed
 from minigan.run import Run
-from minigan.training import load_network
 
 
 def drawer(folder):
     """The G of a run, and the frames of its clips."""
-    where = Run(folder)
-    settings, (arrays, facts) = where.settings(), checkpoint.load(where.checkpoint)
-    G = generator(settings.model, settings.image_shape, BASE, rng(0))
-    load_network(G, settings.drawer, arrays)
+    G, facts = Run(folder).load_clips()
     return G, facts["frames"]
 
 

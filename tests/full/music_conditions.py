@@ -14,15 +14,13 @@ import sys
 
 import numpy as np
 
-from minigan import checkpoint
 from minigan.backend import rng, to_device, to_host
 from minigan.composing import BARS
 from minigan.data import load_chorales
 from minigan.data.music import stretches
 from minigan.metrics import music
-from minigan.models.midinet import NOISE, Composer, compose
+from minigan.models.midinet import NOISE, compose
 from minigan.run import Run
-from minigan.training import load_network
 
 
 def main():
@@ -36,10 +34,7 @@ def main():
     chords, keys = test.chord[lent], test.key[lent[:, 0]].T
 
     def made(folder):
-        where = Run(folder)
-        arrays, facts = checkpoint.load(where.checkpoint)
-        G = Composer(rng=rng(0), conditions=facts["model"] == "midinet")
-        load_network(G, where.settings().drawer, arrays)
+        G, _ = Run(folder).load_composer()
         z = rng(1).standard_normal((args.n, BARS, NOISE), dtype="float32")
         return to_host(compose(G, z, to_device(chords)))
 
