@@ -152,6 +152,8 @@ def parts_of(result: Any, names: tuple[str, ...]) -> dict[str, np.ndarray]:
             parts[name] = np.asarray(value)
         except (ValueError, TypeError):
             raise Problem(f"It returns for {name} something that is no array: rows of unequal length.") from None
+        except Exception as error:  # an array of another device says so in its own words
+            raise Problem(f"It returns for {name} something that is no array of NumPy's: {error}.") from None
         if parts[name].dtype.kind not in "fiub":
             raise Problem(f"It returns for {name} a {type(value).__name__}, not numbers.")
     return parts

@@ -43,7 +43,7 @@ def main():
 
     some = next(iter(found.values()))
     columns = [name for name in COLUMNS if name in some["columns"]]
-    print(f"| {some['n']:,} samples | " + " | ".join(some["columns"][name]["title"] for name in columns) + " |")
+    print(f"| {some['n']:,} samples | " + " | ".join(some["columns"][name]["heading"] for name in columns) + " |")
     print("|---" * (len(columns) + 1) + "|")
     for system in args.systems:
         row([found[system, seed]["rows"]["run"] for seed in args.seeds], system, columns)
