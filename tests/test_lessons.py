@@ -179,3 +179,47 @@ def test_the_times_of_a_source_are_told_and_held_against_the_budget(tmp_path, ca
     assert len(said) == 3 and said[1].startswith("01_f ") and len(said[1].split()) == 3
     monkeypatch.setitem(build.BUDGET, "quick", 0)
     assert not build.times([path])
+
+
+# ---- the pages about the lessons -----------------------------------------------------------------------------------
+
+
+def load_map():
+    spec = importlib.util.spec_from_file_location("course_map", LESSONS / "course_map.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["course_map"] = module  # where NamedTuple looks for its annotations
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_map_shows_every_lesson_and_what_it_needs():
+    course_map = load_map()
+    course = course_map.lessons()
+    assert list(course) == [source.name[:2] for source in SOURCES]
+    tracks = " ".join(numbers for _, numbers in course_map.TRACKS.values()).split()
+    assert sorted(tracks) == sorted(course)
+    for number, lesson in course.items():
+        assert lesson.needs <= course.keys() and number not in lesson.needs
+        assert all(needed < number for needed in lesson.needs), f"{number} needs a later lesson"
+    arrows = course_map.direct(course)
+    assert ("01", "02") in arrows and ("05", "06") in arrows
+    assert ("01", "03") not in arrows  # by way of 02
+    course_map.draw(course)
+    assert course_map.MAP.stat().st_size < 300_000
+
+
+def test_a_sentence_about_what_is_needed_is_read():
+    needed = load_map().needed
+    assert needed("lessons 01 to 03, and of lesson 14 the idea; NumPy") == {"01", "02", "03", "14"}
+    assert needed("no mathematics, and no GPU of 2026") == set()
+
+
+@each_lesson
+def test_the_teachers_page_and_the_readme_list_it(source):
+    number, title = re.search(r"^# # (\d\d)\. (.+)$", source.read_text(encoding="utf-8"), re.M).groups()
+    page = (LESSONS / "README.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith(f"| {number} |"))
+    asked = [e.name.partition(".")[2] for e in EXERCISES if e.name.startswith(f"{number}.")]
+    assert title.lower() in row.lower() and re.findall(r"`(\w+)`", row) == asked
+    readme = (LESSONS.parent / "README.md").read_text(encoding="utf-8")
+    assert f"| [{number}](lessons/{build.taught(source).name}) |" in readme

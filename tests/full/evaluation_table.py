@@ -3,8 +3,7 @@
     python tests/full/evaluation_table.py FOLDER [--seeds 0 1 2] [--systems mlp dcgan ...] [-n N]
 
 Trains and evaluates what is not yet in FOLDER, so that it can be stopped and called again. A cell is the mean over
-the seeds and its standard error. The rows below the line are measured in every evaluation, without a run; they
-differ by the seed that chooses the digits.
+the seeds and its standard error. The planted rows, in italics, take no run: they are the same in every evaluation.
 """
 
 import argparse
@@ -48,7 +47,7 @@ def main():
     for system in args.systems:
         row([found[system, seed]["rows"]["run"] for seed in args.seeds], system, columns)
     for name in BESIDE:
-        row([found[args.systems[0], seed]["rows"][name] for seed in args.seeds], f"*{name}*", columns)
+        row([found[args.systems[0], args.seeds[0]]["rows"][name]], f"*{name}*", columns)
 
 
 def evaluated(folder, system, seed, args):
