@@ -57,6 +57,8 @@ def make(out: Path, seed: int = 0, face: str = "laugh", prompt: str | None = Non
     """
     if face not in EXPRESSIONS:
         raise ValueError(f'There is no face "{face}"; there are {", ".join(EXPRESSIONS)}.')
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file, and the sheet is a folder: choose another -o.")
     every = [out / name for item in ITEMS for name in item.files] + [out / "sheet.png", out / "sheet.html"]
     there = [path for path in every if path.exists()]
     if there and not force:

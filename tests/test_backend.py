@@ -13,7 +13,9 @@ import pickle
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,6 +58,7 @@ from minigan.layers import (
     Tanh,
     Upsample,
 )
+from minigan.models import dcgan, mlp
 from minigan.network import Sequential
 from minigan.steps import d_step, g_step, stacked_d_step
 from minigan.tripwire import Leak, TripArray
@@ -511,6 +514,29 @@ def assert_same(found, expected, exact, where="result"):
         else:
             error = abs(found.astype("float64") - expected).max(initial=0)
             assert error <= 1e-4 * max(abs(expected.astype("float64")).max(initial=0), 1e-2), where
+
+
+def test_the_paths_for_a_gpu_make_no_transfer_and_the_same_numbers():
+    """What `on_host()` chooses for a GPU (Adam and the convolutions in one piece) runs nowhere else without one."""
+    like_a_gpu = SimpleNamespace(**{**vars(tripwire.BACKEND), "name": "cupy"})
+
+    def rounds(backend):
+        use(backend)
+        made = []
+        for make in (mlp, partial(dcgan, width=4)):
+            model, random = make(rng(0)), rng(1)
+            x = to_device(np.random.default_rng(2).uniform(-1, 1, (3, 28, 28, 1)).astype("float32"))
+            optimizers = optim.Adam(model.D, 1e-3), optim.Adam(model.G, 1e-3)
+            values = [d_step(model.G, model.D, optimizers[0], losses.hinge, x, model.draw_noise(random, 3))]
+            values += [g_step(model.G, model.D, optimizers[1], losses.hinge, model.draw_noise(random, 3))]
+            made += [to_host(a) for a in (*values, model.G.theta, model.D.theta)]
+        return made
+
+    try:
+        for found, expected in zip(rounds(like_a_gpu), rounds("numpy")):
+            np.testing.assert_array_equal(found, expected)
+    finally:
+        use("numpy")
 
 
 class Rolls:

@@ -56,6 +56,8 @@ def test_nothing_is_overwritten_and_other_words_are_sentences(sheet, capsys):
     assert cli.main(["studio", "-o", str(sheet)]) == 1
     assert "digits.png exists already: choose another -o, or add --force" in capsys.readouterr().err
     assert (sheet / "digits.png").read_bytes() == before
+    assert cli.main(["studio", "-o", str(sheet / "digits.png")]) == 1
+    assert "digits.png is a file, and the sheet is a folder: choose another -o." in capsys.readouterr().err
     with pytest.raises(ValueError, match=r'^There is no face "sorry"; there are smile, .*\.$'):
         make(sheet, face="sorry")
 
