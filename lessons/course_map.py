@@ -19,6 +19,7 @@ from matplotlib.patches import FancyArrowPatch
 from matplotlib.path import Path as MplPath
 
 HERE = Path(__file__).parent
+PACKAGE = HERE.parent / "minigan"
 MAP = HERE / "pictures" / "map.png"
 EVERYWHERE = ("exercises", "backend", "shipped")  # modules that say little about a lesson
 INK, FAINT = "#333333", "#8A8A8A"
@@ -65,10 +66,13 @@ def imported(text: str) -> set[str]:
     """The modules of minigan that a lesson imports: "losses", "metrics.modes"."""
     names = set()
     for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module == "minigan":
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("minigan."):
-            names.add(node.module.removeprefix("minigan."))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "minigan":
+            inner = node.module.split(".")[1:]
+            each = [".".join([*inner, alias.name]) for alias in node.names]
+            modules = {name for name in each if (PACKAGE / f"{name.replace('.', '/')}.py").exists()}
+            names |= modules if modules or not inner else {".".join(inner)}
+            if not inner:  # a package's folder
+                names |= {name for name in each if (PACKAGE / name).is_dir()}
     return names
 
 
