@@ -178,8 +178,8 @@ def memorisation(
     A low z alone is no proof. Blurred or collapsed samples lie in the middle of the data, near to many training
     images. `copied` tells these apart: the second nearest to a copy is far away (Yoon et al. 2023, "Diffusion
     probabilistic models generalize when they fail to memorize", whose factor is 1/3). Where training images come in
-    pairs alike, `copied` misses them. Look at the pairs. And in pixels a copy that is shifted by one of them is no copy; in the
-    features of a network it is (lesson 18).
+    pairs alike, `copied` misses them. Look at the pairs. And in pixels a copy that is shifted by one of them is no
+    copy; in the features of a network it is (lesson 18).
 
     Raises ValueError below two of either, for other shapes, NaN and infinity.
     """
