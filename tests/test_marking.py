@@ -184,7 +184,12 @@ def test_a_damaged_file_is_a_row_and_no_end(tmp_path):
 def test_ctrl_c_ends_the_notebooks_too(tmp_path):
     cells(tmp_path, "endless-for-ctrl-c", "while True: time.sleep(0.1)", *three())
     command = [sys.executable, "-m", "minigan", "mark", str(tmp_path), "-o", str(tmp_path / "m.csv")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)})
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     try:
         wait_until(lambda: len(running("endless-for-ctrl-c")) >= 2)
         process.send_signal(signal.SIGINT)
