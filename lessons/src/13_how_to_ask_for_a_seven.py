@@ -20,7 +20,6 @@ import numpy as np
 from minigan.data import digits
 from minigan.data.faces import EXPRESSIONS
 from minigan.exercises import check
-from minigan.gradcheck.problems import LossProblem, numeric_gradient
 from minigan.layers import Dense, Embedding, LeakyReLU, ReLU, Tanh, he
 from minigan.layers.activations import sigmoid
 from minigan.losses import non_saturating
@@ -248,7 +247,7 @@ assert np.allclose(together, z @ A[:6] + own_bias[y]) and np.ptp(as_0 - as_1) < 
 # four classes, all alike often. Both parts can be computed, and with h = (x, 1) the derivation should be exact.
 
 # %%
-m, n = rng.normal(0, 1, (2, 4, 2))  # real and fake means, (K, 2) each
+m, n = rng.normal(0, 0.7, (2, 4, 2))  # real and fake means, (K, 2) each
 points = rng.normal(0, 1.5, (6, 2))
 
 
@@ -266,13 +265,10 @@ of_label = (log_p - log_sum(log_p)) - (log_q - log_sum(log_q))  # log p(y|x) / q
 of_image = log_sum(log_p) - log_sum(log_q)  # log p(x) / q(x), (N, 1)
 print("the two parts add up:", np.allclose(of_label + of_image, log_p - log_q))
 
-V_true = np.concatenate([m - n, ((n**2).sum(axis=1, keepdims=True) - (m**2).sum(axis=1, keepdims=True)) / 2], axis=1)
+V_true = np.concatenate([m - n, (n**2 - m**2).sum(axis=1, keepdims=True) / 2], axis=1)  # v_y, (K, 3)
 h = np.concatenate([points, np.ones((6, 1))], axis=1)  # (N, 3)
-rest = of_label - h @ V_true.T
-print("the label's part minus <v_y, h> is the same for all y:", bool(np.ptp(rest, axis=1).max() < 1e-12))
 print("s* = <v_y, h> + r, here with r = 0:", np.allclose(log_p - log_q, h @ V_true.T))
-assert np.allclose(of_label + of_image, log_p - log_q) and np.ptp(rest, axis=1).max() < 1e-12
-assert np.allclose(log_p - log_q, h @ V_true.T)
+assert np.allclose(of_label + of_image, log_p - log_q) and np.allclose(log_p - log_q, h @ V_true.T)
 
 # %% [markdown]
 # Here v_y is the arrow from the fakes' mean of class y to the real one: the way in which this class has to move. Your
@@ -287,23 +283,20 @@ assert np.allclose(log_p - log_q, h @ V_true.T)
 #
 # $$dh_n = ds_n\,(w + v_{y_n}) \qquad dV_k = \sum_{n:\, y_n = k} ds_n\, h_n$$
 #
-# and dw, db as in any dense layer. The cell holds both formulas against central differences (lesson 01).
+# and dw, db as in any dense layer. The cell holds both formulas against central differences along a random direction
+# (lesson 01).
 
 # %%
 V, w, b, s_bar = rng.standard_normal((4, 3)), rng.standard_normal((3, 1)), 0.1, rng.standard_normal((6, 1))
 names = np.array([3, 1, 1, 0, 3, 3])
 total = lambda h, V: ((h @ w + b + (V[names] * h).sum(axis=1, keepdims=True)) * s_bar).sum()
 
-
-def numeric(f, at):
-    problem = LossProblem(lambda v: (f(v), None), {"x": at})
-    return numeric_gradient(problem, "x", at, np.arange(at.size)).reshape(at.shape)
-
-
 dh, dV = s_bar * (w.T + V[names]), np.array([(s_bar * h)[names == k].sum(axis=0) for k in range(4)])
-right = np.allclose(dh, numeric(lambda v: total(v, V), h)), np.allclose(dV, numeric(lambda v: total(h, v), V))
-print("dh and dV by the formulas are the numeric ones:", right)
-assert all(right)
+by_h, by_V = 1e-5 * rng.standard_normal(h.shape), 1e-5 * rng.standard_normal(V.shape)  # directions
+slopes = total(h + by_h, V) - total(h - by_h, V), total(h, V + by_V) - total(h, V - by_V)
+right = np.allclose(slopes, [2 * (dh * by_h).sum(), 2 * (dV * by_V).sum()], rtol=1e-6, atol=0)
+print("dh and dV by the formulas have the right slope along a random direction:", right)
+assert right
 
 
 # %% exercise="13.projection_backward"
@@ -328,13 +321,13 @@ check("13.projection_backward", projection_backward).raise_if_wrong()
 # at w + v_y, the only thing that s depends on.
 
 # %%
-COUNT = 5000  # of each kind
+COUNT = 10_000  # of each kind
 y_real, y_fake = rng.integers(4, size=(2, COUNT))
 x_real, x_fake = m[y_real] + rng.standard_normal((COUNT, 2)), n[y_fake] + rng.standard_normal((COUNT, 2))
 h_all = np.concatenate([np.concatenate([x_real, x_fake]), np.ones((2 * COUNT, 1))], axis=1)
 y_all, is_real = np.concatenate([y_real, y_fake]), np.repeat([[1.0], [0.0]], COUNT, axis=0)
 w, b, V = np.zeros((3, 1)), np.zeros(1), np.zeros((4, 3))
-for _ in range(300):
+for _ in range(400):
     s = h_all @ w + b + (V[y_all] * h_all).sum(axis=1, keepdims=True)
     _, dw, db, dV = projection_backward((sigmoid(s) - is_real) / COUNT, h_all, y_all, w, V)
     w, b, V = w - 0.5 * dw, b - 0.5 * db, V - 0.5 * dV
@@ -352,7 +345,7 @@ axes.set_title("D's vectors say where each class has to go", loc="left")
 axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 figure.tight_layout()
 off = np.abs(found - V_true).max() / np.abs(V_true).max()
-print(f"learned vectors are off by less than a tenth of the longest: {bool(off < 0.1)}")
+print(f"learned vectors are off by less than a tenth of the largest number: {bool(off < 0.1)}")
 assert off < 0.1
 
 # %% [markdown]
@@ -555,25 +548,24 @@ assert np.isclose(sum(sisters), 1) and same
 # The picture of a conditional GAN: **a row is one z, a column is one label.**
 
 # %%
-pairs = np.repeat(Z[:300], 10, axis=0), np.tile(np.arange(10), 300)  # (3000, 16), (3000,): 300 rows, 8 are shown
+pairs = np.repeat(Z[:300], 10, axis=0), np.tile(np.arange(10), 300)  # (3000, 16), (3000,): 300 rows, 6 are shown
 moves = {}  # how far a pixel moves within a row, that is, with the label alone
-figure, panels = plt.subplots(1, 3, figsize=(11.4, 4))
+figure, panels = plt.subplots(1, 3, figsize=(11.4, 3.0))
 for axes, (title, played) in zip(panels, (("the game", game), ("shuffled labels", shuffled), ("blind D", blind))):
     pictures = played.mean_G(pairs)[0].reshape(300, 10, 14, 14)
     moves[title] = pictures.std(axis=1).mean()
-    axes.imshow(grid(pictures[:8].reshape(-1, 14, 14), columns=10), cmap="gray", vmin=0, vmax=255)
+    axes.imshow(grid(pictures[:6].reshape(-1, 14, 14), columns=10), cmap="gray", vmin=0, vmax=255)
     axes.set(xticks=[9.5 + 16 * k for k in range(10)], xticklabels=range(10), yticks=[], xlabel="label asked for")
-    axes.set_title(title)
+    axes.set_title(f"{title}, step {list(played.looks)[-1]}", fontsize=10)
 panels[0].set_ylabel("z, one a row")
+figure.suptitle("Only on the left each column is one digit", fontsize=11)
 figure.tight_layout()
 
 print("a pixel's spread along a row:", "  ".join(f"{name} {spread:.2f}" for name, spread in moves.items()))
 ink = game.mean_G(pairs)[0].mean(axis=1).reshape(300, 10)  # mean grey of each picture: z by label
 alike = np.corrcoef(ink.T)[np.triu_indices(10, 1)].mean()  # between two columns, over the z's
-mixed = np.stack([np.random.default_rng(k).permutation(column) for k, column in enumerate(ink.T)])
-chance = np.corrcoef(mixed)[np.triu_indices(10, 1)].mean()
-print(f"amount of ink in a row, correlation of two labels: {alike:.1f}; with the z's mixed up: {abs(chance):.1f}")
-assert alike > 0.2 and abs(chance) < 0.1 and (FAST or moves["the game"] > 2 * moves["shuffled labels"])
+print(f"amount of ink in a row, correlation of two labels: {alike:.1f}")
+assert alike > 0.2 and (FAST or moves["the game"] > 2 * moves["shuffled labels"])
 
 # %% [markdown]
 # Read along a row on the left. A z that makes a bold 0 makes a bold 5 as well. *Nobody asked for that*: no loss
@@ -608,9 +600,9 @@ for name, (x, y) in tested.items():
 
 # %% [markdown]
 # Name the judge whenever you name an accuracy. The vote forgives the dust that an MLP leaves on the paper; the
-# classifier has never seen any, and is put off by it. The ten means are a perfect score for the vote, and all one
-# digit for the classifier. With no judge at all the spread finds them out. (The game's own is below that of the test
-# digits, too.)
+# classifier has never seen any, and is put off by it. The ten means get a perfect score from the vote, and for the
+# classifier one in ten is right. With no judge at all the spread finds them out. (The game's own is below that of the
+# test digits, too.)
 #
 # ## 8. Does D know a wrong label?
 #
@@ -620,7 +612,8 @@ for name, (x, y) in tested.items():
 # $$s(x, y) - s(x, y') = \langle v_y - v_{y'},\, h(x) \rangle$$
 #
 # We tell D all ten labels of each test digit, sorted by how far they are off, and call the right label's logit minus
-# the mean of the nine wrong ones the **gap**.
+# the mean of the nine wrong ones the **gap**. V began at random, and there are only a hundred pairs of a digit and a
+# label, so some gap is there by chance; how much, the scatter of the nine wrong ones tells.
 
 # %%
 h, V = game.D.body(X_TEST), game.D.table.params["W"]  # (2000, 128), (10, 128)
@@ -629,40 +622,34 @@ by_formula = ((V[test_labels] - V[(test_labels + 1) % 10]) * h).sum(axis=1)
 print("the formula is D(x, y) - D(x, y + 1):", np.allclose(by_formula, -np.diff(logits["the game"])[:, 0], atol=1e-3))
 assert np.allclose(by_formula, logits["the game"][:, 0] - logits["the game"][:, 1], atol=1e-3)
 
-gap = {}
+gap, scatter = {}, {}
 for name, s in logits.items():
-    gaps = s[:, 0] - s[:, 1:].mean(axis=1)
-    gap[name] = gaps.mean()
-    print(f"{name:<10}mean gap {gap[name]:5.1f} nats; above 0 for {(gaps > 1e-3).mean():.0%} of the test digits")
+    off_by = s.mean(axis=0) - s[:, 1:].mean()  # (10,): by how far the label is off
+    gap[name], scatter[name] = off_by[0], off_by[1:].std()
+    print(f"{name:<10}gap {round(gap[name], 1) + 0.0:4.1f} nats; wrong labels scatter by {scatter[name]:.1f}")
 classified = (logits["the game"].argmax(axis=1) == 0).mean()
-print(f"taken as a classifier, D is right for {classified:.0%} of them")
-assert gap["the game"] > 0.5 and abs(gap["blind"]) < 1e-3
-assert FAST or abs(gap["shuffled"]) < 0.6 * gap["the game"]
+print(f"taken as a classifier, D is right for {classified:.0%} of the test digits")
+assert gap["the game"] > max(0.5, 3 * scatter["the game"]) and abs(gap["blind"]) < 1e-3
+assert FAST or abs(gap["shuffled"]) < 3 * scatter["shuffled"]
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), sharey=True)
+figure, axes = plt.subplots()
 early = list(game.looks)[2]
 for name, s, colour, style in (
     (f"the game, step {early}", game.looks[early][1], "#56B4E9", "^-"),
     (f"the game, step {STEPS}", logits["the game"].mean(axis=0), BLUE, "o-"),
     ("shuffled labels", logits["shuffled"].mean(axis=0), ORANGE, "x-"),
 ):
-    left.plot(s - s[1:].mean(), style, color=colour, label=name)
-for played, colour, style in ((game, BLUE, "o-"), (shuffled, ORANGE, "x-")):
-    means = np.array([look[1] for look in played.looks.values()])  # (looks, 10)
-    right.plot(list(played.looks), means[:, 0] - means[:, 1:].mean(axis=1), style, color=colour)
-left.set(xticks=range(10), xlabel="label told, minus the right one", ylabel="logit over wrong labels' mean (nats)")
-left.set_title("D prefers the right label", loc="left")
-right.set(xlabel="step", ylabel="gap (nats)")
-right.set_title("and less and less", loc="left")
-for axes in (left, right):
-    axes.axhline(0, color=INK, linewidth=0.8, linestyle=":")
-left.legend()
+    axes.plot(s - s[1:].mean(), style, color=colour, label=name)
+axes.axhline(0, color=INK, linewidth=0.8, linestyle=":")
+axes.set(xticks=range(10), xlabel="label told, minus the right one", ylabel="logit over the wrong labels' (nats)")
+axes.set_title("D prefers the right label, and less so later", loc="left")
+axes.legend()
 figure.tight_layout()
 assert logits["the game"].mean(axis=0).argmax() == 0
 
 # %% [markdown]
-# **Predict.** The gap rises, and then falls while G gets better. Is D forgetting what a 7 looks like? What would the
-# gap be for a perfect G?
+# **Predict.** At step 800 the gap was twice as large. Since then G has become better. Is D forgetting what a 7 looks
+# like? What would the gap be for a perfect G?
 #
 # <details><summary>The answer</summary>
 #
@@ -715,16 +702,16 @@ assert all(equal) and np.abs(gradients["mine"][1]).max() > 1e-4
 
 # %%
 model = load("faces").G
-z = np.random.default_rng(5).standard_normal((5, 100), dtype="float32")
-faces, _ = model((np.repeat(z, 10, axis=0), np.tile(np.arange(10), 5)))
-figure, axes = plt.subplots(figsize=(8.4, 4.5))
-axes.imshow(grid(faces, columns=10))
+z = np.random.default_rng(5).standard_normal((4, 100), dtype="float32")
+faces, _ = model((np.repeat(z, 10, axis=0), np.tile(np.arange(10), 4)))
+figure, axes = plt.subplots(figsize=(8.4, 3.8))
+axes.imshow(grid(faces, columns=10), interpolation="nearest")
 axes.set(xticks=[16.5 + 30 * k for k in range(10)], yticks=[], ylabel="z, one a row")
 axes.set_xticklabels(EXPRESSIONS, fontsize=9)
 axes.set_title("Expressions to order: colour and place come from z, the expression from the label", loc="left")
 figure.tight_layout()
 
-colours = faces.reshape(5, 10, -1, 3).mean(axis=2)  # (z, label, RGB)
+colours = faces.reshape(4, 10, -1, 3).mean(axis=2)  # (z, label, RGB)
 of_z, of_label = colours.mean(axis=1).var(axis=0).sum(), colours.mean(axis=0).var(axis=0).sum()
 print(f"the mean colour varies more with z than with the label, by a factor above 3: {bool(of_z > 3 * of_label)}")
 assert of_z > 3 * of_label
@@ -740,8 +727,9 @@ assert of_z > 3 * of_label
 #    random vector for each class is still one for each class, and the body of D can learn to meet it.)
 # 3. In `Game.noise`, ask only for 0 to 4, `self.rng.integers(5, size=N)`, while the data have all ten. p(y) / q(y) is
 #    then 1/2 for these and infinite for the rest. What does D learn of a 7, and what does G draw when asked for one?
-# 4. Give D a third kind of pair: real images with wrong labels, called fake (Reed and others 2016 do). Does the gap
-#    still fall at the end?
+# 4. Give D a third kind of pair: real images with wrong labels, called fake (Reed and others 2016). Does the gap
+#    still fall? Ours then rose to 6 nats, and the label accuracy to 99 %, above that of real digits. Is that better,
+#    or has G learned to avoid every 7 that might be taken for a 1?
 #
 # ## What you have now
 #
