@@ -75,6 +75,11 @@ def find(name: str) -> Run | None:
     return ShippedRun(FOLDER / name) if name in SHIPPED else None
 
 
+def command(name: str) -> str:
+    """The command that trained the generator of this name, a key of SHIPPED."""
+    return checkpoint.load(find(name).checkpoint)[1]["command"]
+
+
 def with_checkpoint(digest: str) -> Run | None:
     """The run whose checkpoint file has this sha256, None where none comes with the package."""
     return next((run for run in map(find, SHIPPED) if run.exists() and sha256_of(run.checkpoint) == digest), None)
@@ -120,12 +125,16 @@ def main(arguments: list[str] | None = None) -> int:
     if options.run is not None:
         if options.name is None:
             parser.error(f"name what it is to be: {', '.join(SHIPPED)}")
-        print(f"{pack(Run(options.run), options.name, options.folder):,} bytes in {options.folder / options.name}")
+        try:
+            size = pack(Run(options.run), options.name, options.folder)
+        except (RuntimeError, OSError) as error:  # TrainingError and CheckpointError among them
+            print(f"shipped: {error}", file=sys.stderr)
+            return 1
+        print(f"{size:,} bytes in {options.folder / options.name}")
         return 0
     for name, what in SHIPPED.items():
-        it = load(name)
-        size = sum(path.stat().st_size for path in it.run.folder.iterdir())
-        print(f"{name:8} {size / 1e6:5.2f} MB   {it.facts['command']}\n{'':19} {what}")
+        size = sum(path.stat().st_size for path in (FOLDER / name).iterdir())
+        print(f"{name:8} {size / 1e6:5.2f} MB   {command(name)}\n{'':19} {what}")
     return 0
 
 

@@ -19,7 +19,7 @@ from minigan.files import write_whole
 from minigan.provenance import Record, read
 from minigan.report import Html, Picture, document, element, figure_of
 from minigan.sampling import DEFAULTS, sample
-from minigan.shipped import load
+from minigan.shipped import command
 from minigan.viz.figures import INK, _figure, _finish
 
 if TYPE_CHECKING:
@@ -64,19 +64,17 @@ def make(out: Path, seed: int = 0, face: str = "laugh", prompt: str | None = Non
     if there and not force:
         raise ValueError(f"{there[0]} exists already: choose another -o, or add --force to overwrite it.")
     out.mkdir(parents=True, exist_ok=True)
-    asked: dict[str, dict[str, Any]] = {
-        "digits.png": {"n": 49},
-        "face.png": {"n": 1, "label": EXPRESSIONS.index(face), "scale": 8},
-        "tune.mid": {"n": 1, "bars": 4, "wav": True},
-        "poem.txt": {"n": 1, "prompt": prompt},
-        "clip.gif": {"n": 1, "scale": 6},
-        "clip.png": {"n": 1, "scale": 2},
+    asked: dict[str, tuple[str, dict[str, Any]]] = {  # the prompt first: a bad one is refused before others are drawn
+        "poem.txt": ("seqgan", {"n": 1, "prompt": prompt}),
+        "digits.png": ("dcgan", {"n": 49}),
+        "face.png": ("faces", {"n": 1, "label": EXPRESSIONS.index(face), "scale": 8}),
+        "tune.mid": ("midinet", {"n": 1, "bars": 4, "wav": True}),  # its picture comes with it
+        "clip.gif": ("video", {"n": 1, "scale": 6}),
+        "clip.png": ("video", {"n": 1, "scale": 2}),
     }
-    for item in ITEMS:
-        for name in item.files:
-            if name in asked:
-                options = {**DEFAULTS, **asked[name], "run": item.source, "output": out / name, "seed": seed}
-                sample(Namespace(**options, force=True, say=lambda text: None))
+    for name, (source, given) in asked.items():
+        options = {**DEFAULTS, **given, "run": source, "output": out / name, "seed": seed}
+        sample(Namespace(**options, force=True, say=lambda text: None))
     _finish(_picture(out), out / "sheet.png")
     write_whole(out / "sheet.html", page(out).encode())
     return every
@@ -122,7 +120,7 @@ def _record(out: Path, item: Item) -> Html:
     record = read(out / name)
     told = {
         "again": _again(record, name, item.source),
-        "trained by": load(item.source).facts["command"],
+        "trained by": command(item.source),
         "checkpoint (sha256)": record.checkpoint,
         "made": f"{record.time} by minigan {record.minigan}",
     }

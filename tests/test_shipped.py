@@ -80,6 +80,16 @@ def test_packing_keeps_the_drawer_and_no_more(tmp_path):
         )  # rounding twice is rounding once
 
 
+def test_the_command_packs_prints_a_table_and_refuses_in_a_sentence(tmp_path, capsys):
+    assert shipped.main([str(find("video").folder), "video", "--folder", str(tmp_path)]) == 0
+    assert re.fullmatch(r"\d\d,\d{3} bytes in .*video\n", capsys.readouterr().out)
+    assert shipped.main([]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[::2]] == list(SHIPPED)
+    assert shipped.main([str(tmp_path / "nothing"), "dcgan", "--folder", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"shipped: {tmp_path / 'nothing'} does not exist.\n"
+    assert not (tmp_path / "dcgan").exists()
+
+
 @pytest.mark.parametrize("shape", [(64, 64), (5, 5, 16, 32), (8192, 1)])
 def test_rounding_is_off_by_half_a_level_at_most(shape):
     a = np.random.default_rng(0).standard_normal(shape).astype(np.float32)

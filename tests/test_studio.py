@@ -49,6 +49,7 @@ def test_the_sheet_holds_all_of_it_and_asks_for_nothing(sheet):
 def test_a_prompt_that_looks_like_html_is_text(tmp_path, capsys):
     assert cli.main(["studio", "-o", str(tmp_path / "a"), "--prompt", "<b>"]) == 1  # no character of the poems
     assert capsys.readouterr().err.count("\n") == 1
+    assert not any((tmp_path / "a").iterdir()), "it is refused before anything is drawn"
 
 
 def test_nothing_is_overwritten_and_other_words_are_sentences(sheet, capsys):

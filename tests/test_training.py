@@ -358,6 +358,9 @@ def test_a_log_cut_short_is_read_up_to_the_cut(finished, tmp_path):
     text = finished.log.read_text()
     (tmp_path / "log.csv").write_text(text[:-20])
     assert [row["step"] for row in read_rows(tmp_path / "log.csv")] == [10, 20, 30]
+    lines = text.splitlines(keepends=True)  # and nothing after a torn line counts
+    (tmp_path / "log.csv").write_text("".join([*lines[:2], lines[2][:9] + "\n", *lines[3:]]))
+    assert [row["step"] for row in read_rows(tmp_path / "log.csv")] == [10]
 
 
 # ---- what can go wrong -------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def through_the_critic(G, D, optimizer, z):
 
 
 def direction_depends_on_d(step):
-    """D judges by s(x); a D with s(2c - x), its mirror image, wants the fakes elsewhere."""
+    """A D that judges by s(-x), the mirror image of s(x), wants the fakes elsewhere."""
     (G, D), (_, z), found = players(), batches(), []
     for sign in (1, -1):
         D.params["0.W"][...] *= sign
